@@ -1,0 +1,5 @@
+//go:build amd64 && !noasm
+
+package isa
+
+func compiled(l Level) bool { return l == AVX2 || l == AVX512 }
