@@ -1,0 +1,403 @@
+package spin
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Limits of fixed point: a layer that would need fewer than MinFrac fraction
+// bits is refused, none gets more than MaxFrac.
+const (
+	MinFrac = 11
+	MaxFrac = 23
+)
+
+// Block holds the couplings between the units of layers A and B, float32 in
+// models and int32 with the network's fraction bits in jobs.
+//
+// A dense block has W of shape [units of A][units of B]. A sparse one has the
+// rows of A in CSR form: the couplings of its unit i are W[k] with unit Col[k]
+// of B, RowPtr[i] ≤ k < RowPtr[i+1]. A block with A = B couples units inside a
+// layer; it is symmetric, both triangles are present and the diagonal is zero
+// (dense) or absent (sparse).
+type Block[T int32 | float32] struct {
+	A, B   int
+	W      []T
+	RowPtr []int
+	Col    []int32
+}
+
+// Sparse reports whether the block is in CSR form.
+func (b *Block[T]) Sparse() bool { return b.RowPtr != nil }
+
+// Each calls f for every stored coupling between unit i of layer A and unit j
+// of layer B; nb is the number of units of B. A block inside a layer reports
+// each pair twice, as it is stored.
+func (b *Block[T]) Each(nb int, f func(i, j int, w T)) {
+	if !b.Sparse() {
+		for k, w := range b.W {
+			f(k/nb, k%nb, w)
+		}
+		return
+	}
+	for i := range len(b.RowPtr) - 1 {
+		for k := b.RowPtr[i]; k < b.RowPtr[i+1]; k++ {
+			f(i, int(b.Col[k]), b.W[k])
+		}
+	}
+}
+
+// Net is a network of ±1 units in layers, visible first, with energy
+//
+//	E = −Σ_blocks Σ_ij W_ij s_i s_j − Σ_i Bias_i s_i
+//
+// where a block inside a layer counts each pair once. Units are numbered
+// through all layers in order.
+type Net[T int32 | float32] struct {
+	Layers []int // number of units of each layer
+	Bias   []T   // one for each unit of the network
+	Blocks []Block[T]
+}
+
+// Units returns the number of units of all layers.
+func (n *Net[T]) Units() int {
+	s := 0
+	for _, l := range n.Layers {
+		s += l
+	}
+	return s
+}
+
+// First returns the number of the first unit of a layer.
+func (n *Net[T]) First(layer int) int {
+	s := 0
+	for _, l := range n.Layers[:layer] {
+		s += l
+	}
+	return s
+}
+
+// StreamUnits returns the number under which each layer's first unit draws its
+// random numbers: layers are numbered one after the other, each starting at a
+// multiple of eight.
+func (n *Net[T]) StreamUnits() []uint32 {
+	s, at := make([]uint32, len(n.Layers)), 0
+	for l, size := range n.Layers {
+		s[l] = uint32(at)
+		at += (size + 7) &^ 7
+	}
+	return s
+}
+
+// Check reports a network whose shapes do not fit together: an empty layer, a
+// wrong length, an index out of range, a self-coupling, or a block inside a
+// layer that is not symmetric.
+func (n *Net[T]) Check() error {
+	if len(n.Layers) == 0 {
+		return errors.New("network has no layers")
+	}
+	at := 0
+	for l, size := range n.Layers {
+		if size < 1 {
+			return fmt.Errorf("layer %d has %d units, want at least 1", l, size)
+		}
+		at += (size + 7) &^ 7
+		if at > 1<<27 || at < 0 {
+			return fmt.Errorf("network has more than %d units", 1<<27)
+		}
+	}
+	if len(n.Bias) != n.Units() {
+		return fmt.Errorf("network of %d units has %d biases", n.Units(), len(n.Bias))
+	}
+	for k := range n.Blocks {
+		if err := n.checkBlock(&n.Blocks[k]); err != nil {
+			return fmt.Errorf("block %d: %w", k, err)
+		}
+	}
+	return nil
+}
+
+func (n *Net[T]) checkBlock(b *Block[T]) error {
+	if b.A < 0 || b.B < 0 || b.A >= len(n.Layers) || b.B >= len(n.Layers) {
+		return fmt.Errorf("couples layers %d and %d of %d", b.A, b.B, len(n.Layers))
+	}
+	na, nb := n.Layers[b.A], n.Layers[b.B]
+	if !b.Sparse() {
+		if len(b.W) != na*nb {
+			return fmt.Errorf("has %d weights, want %d×%d", len(b.W), na, nb)
+		}
+		if b.A == b.B {
+			for i := range na {
+				if b.W[i*nb+i] != 0 {
+					return fmt.Errorf("unit %d is coupled to itself", i)
+				}
+				for j := range i {
+					if b.W[i*nb+j] != b.W[j*nb+i] {
+						return fmt.Errorf("coupling of units %d and %d is %v one way and %v the other", j, i, b.W[j*nb+i], b.W[i*nb+j])
+					}
+				}
+			}
+		}
+		return nil
+	}
+	if len(b.RowPtr) != na+1 || b.RowPtr[0] != 0 || b.RowPtr[na] != len(b.W) || len(b.Col) != len(b.W) {
+		return fmt.Errorf("sparse rows do not fit %d units, %d columns and %d weights", na, len(b.Col), len(b.W))
+	}
+	for i := range na {
+		if b.RowPtr[i+1] < b.RowPtr[i] {
+			return fmt.Errorf("sparse row %d ends before it starts", i)
+		}
+		for k := b.RowPtr[i]; k < b.RowPtr[i+1]; k++ {
+			j := int(b.Col[k])
+			if j < 0 || j >= nb {
+				return fmt.Errorf("row %d names unit %d of %d", i, j, nb)
+			}
+			if k > b.RowPtr[i] && b.Col[k] <= b.Col[k-1] {
+				return fmt.Errorf("row %d is not sorted at unit %d or names it twice", i, j)
+			}
+		}
+	}
+	if b.A == b.B {
+		for i := range na {
+			for k := b.RowPtr[i]; k < b.RowPtr[i+1]; k++ {
+				j := int(b.Col[k])
+				if j == i {
+					return fmt.Errorf("unit %d is coupled to itself", i)
+				}
+				if w, ok := b.at(j, int32(i)); !ok || w != b.W[k] {
+					return fmt.Errorf("coupling of units %d and %d differs between its two directions", i, j)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// at returns the stored coupling of row i and column j of a sparse block.
+func (b *Block[T]) at(i int, j int32) (T, bool) {
+	lo, hi := b.RowPtr[i], b.RowPtr[i+1]
+	for lo < hi {
+		m := (lo + hi) / 2
+		if b.Col[m] < j {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	if lo < b.RowPtr[i+1] && b.Col[lo] == j {
+		return b.W[lo], true
+	}
+	return 0, false
+}
+
+// eachCoupling calls f for every pair of units that are coupled, under their
+// numbers in the network, once for each direction.
+func (n *Net[T]) eachCoupling(f func(from, to int, w T)) {
+	for k := range n.Blocks {
+		b := &n.Blocks[k]
+		fa, fb := n.First(b.A), n.First(b.B)
+		b.Each(n.Layers[b.B], func(i, j int, w T) {
+			f(fb+j, fa+i, w)
+			if b.A != b.B {
+				f(fa+i, fb+j, w)
+			}
+		})
+	}
+}
+
+// Network is a network in fixed point: every weight and bias is an integer
+// with Frac fraction bits, and |bias| + Σ|W| < 2³¹ for each unit, so that no
+// field can overflow.
+type Network struct {
+	Net[int32]
+	Frac          uint    // fraction bits of weights, biases and fields
+	RoundingError float64 // largest |fixed − float| of a weight or bias
+	FieldError    float64 // largest change of a field that rounding can cause
+}
+
+// RBM returns a network of two layers, visible and hidden, with dense
+// couplings w of shape [visible][hidden] and biases b and c. Nothing is copied.
+func RBM(visible, hidden int, w, b, c []float32) *Net[float32] {
+	bias := make([]float32, 0, len(b)+len(c))
+	return &Net[float32]{
+		Layers: []int{visible, hidden},
+		Bias:   append(append(bias, b...), c...),
+		Blocks: []Block[float32]{{A: 0, B: 1, W: w}},
+	}
+}
+
+// Quantize rounds a network to fixed point, to nearest even, with the most
+// fraction bits up to MaxFrac for which no field can overflow. It is an error
+// if a weight is NaN or infinite, or if a unit's |bias| + Σ|W| leaves fewer
+// than MinFrac fraction bits.
+func Quantize(n *Net[float32]) (*Network, error) {
+	if err := n.Check(); err != nil {
+		return nil, err
+	}
+	if err := n.checkFinite(); err != nil {
+		return nil, err
+	}
+	sum := make([]float64, len(n.Bias))
+	terms := make([]int, len(n.Bias))
+	for u, b := range n.Bias {
+		sum[u], terms[u] = math.Abs(float64(b)), 1
+	}
+	n.eachCoupling(func(_, to int, w float32) {
+		sum[to] += math.Abs(float64(w))
+		terms[to]++
+	})
+	frac, worst := MaxFrac, 0
+	for u, s := range sum {
+		// Rounding adds at most half a unit for each term; one more covers
+		// the rounding of the sum itself.
+		for frac >= MinFrac && math.Ldexp(s, frac)+float64(terms[u])/2+1 >= 1<<31 {
+			frac, worst = frac-1, u
+		}
+	}
+	if frac < MinFrac {
+		for u, s := range sum {
+			if s > sum[worst] {
+				worst = u
+			}
+		}
+		l, u := n.locate(worst)
+		return nil, fmt.Errorf("layer %d: unit %d has |bias| + Σ|W| = %.6g, want below %d (at least %d fraction bits)",
+			l, u, sum[worst], 1<<(31-MinFrac), MinFrac)
+	}
+	q := &Network{Net: Net[int32]{Layers: append([]int(nil), n.Layers...)}, Frac: uint(frac)}
+	q.Bias = q.round(n.Bias)
+	for _, b := range n.Blocks {
+		q.Blocks = append(q.Blocks, Block[int32]{
+			A: b.A, B: b.B, W: q.round(b.W),
+			RowPtr: append([]int(nil), b.RowPtr...), Col: append([]int32(nil), b.Col...),
+		})
+	}
+	field := make([]float64, len(n.Bias))
+	for u, b := range n.Bias {
+		field[u] = math.Abs(float64(b) - math.Ldexp(float64(q.Bias[u]), -frac))
+	}
+	for k := range n.Blocks {
+		b, i := &n.Blocks[k], 0
+		fa, fb := n.First(b.A), n.First(b.B)
+		b.Each(n.Layers[b.B], func(r, c int, w float32) {
+			e := math.Abs(float64(w) - math.Ldexp(float64(q.Blocks[k].W[i]), -frac))
+			i++
+			field[fa+r] += e
+			if b.A != b.B {
+				field[fb+c] += e
+			}
+		})
+	}
+	for _, e := range field {
+		q.FieldError = max(q.FieldError, e)
+	}
+	return q, nil
+}
+
+// round returns x in fixed point and notes the largest rounding error.
+func (q *Network) round(x []float32) []int32 {
+	y := make([]int32, len(x))
+	for i, v := range x {
+		s := math.Ldexp(float64(v), int(q.Frac))
+		r := math.RoundToEven(s)
+		y[i] = int32(r)
+		q.RoundingError = max(q.RoundingError, math.Ldexp(math.Abs(r-s), -int(q.Frac)))
+	}
+	return y
+}
+
+func (n *Net[T]) locate(unit int) (layer, index int) {
+	for l, size := range n.Layers {
+		if unit < size {
+			return l, unit
+		}
+		unit -= size
+	}
+	panic("spin: unit out of range")
+}
+
+func (n *Net[T]) checkFinite() error {
+	bad := func(x T) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }
+	for u, b := range n.Bias {
+		if bad(b) {
+			l, i := n.locate(u)
+			return fmt.Errorf("layer %d: bias of unit %d is %v, want a finite number", l, i, b)
+		}
+	}
+	for k := range n.Blocks {
+		var err error
+		b := &n.Blocks[k]
+		b.Each(n.Layers[b.B], func(i, j int, w T) {
+			if err == nil && bad(w) {
+				err = fmt.Errorf("weight between unit %d of layer %d and unit %d of layer %d is %v, want a finite number", i, b.A, j, b.B, w)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckRange reports a unit whose field could overflow, or a Frac outside
+// MinFrac … MaxFrac; networks from Quantize always pass.
+func (q *Network) CheckRange() error {
+	if q.Frac < MinFrac || q.Frac > MaxFrac {
+		return fmt.Errorf("network has %d fraction bits, want %d to %d", q.Frac, MinFrac, MaxFrac)
+	}
+	sum := make([]int64, len(q.Bias))
+	abs := func(w int32) int64 { return max(int64(w), -int64(w)) }
+	for u, b := range q.Bias {
+		sum[u] = abs(b)
+	}
+	q.eachCoupling(func(_, to int, w int32) { sum[to] += abs(w) })
+	for u, s := range sum {
+		if s >= 1<<31 {
+			l, i := q.locate(u)
+			return fmt.Errorf("layer %d: unit %d has |bias| + Σ|W| = %d, want below 2³¹", l, i, s)
+		}
+	}
+	return nil
+}
+
+// Neighbors returns every unit's couplings in CSR form over the numbers of the
+// network: unit u hears unit Col[k] with weight W[k] for Ptr[u] ≤ k < Ptr[u+1],
+// sorted by unit; couplings that are zero are left out and repeated ones added.
+func (q *Network) Neighbors() (ptr []int, col []int32, w []int32) {
+	n := q.Units()
+	ptr = make([]int, n+1)
+	q.eachCoupling(func(_, to int, w int32) {
+		if w != 0 {
+			ptr[to+1]++
+		}
+	})
+	for u := range n {
+		ptr[u+1] += ptr[u]
+	}
+	col, w = make([]int32, ptr[n]), make([]int32, ptr[n])
+	next := append([]int(nil), ptr[:n]...)
+	q.eachCoupling(func(from, to int, x int32) {
+		if x != 0 {
+			col[next[to]], w[next[to]] = int32(from), x
+			next[to]++
+		}
+	})
+	// Rows come block by block; sort each and add what is named twice.
+	out := 0
+	for u := range n {
+		lo, hi := ptr[u], ptr[u+1]
+		sortPairs(col[lo:hi], w[lo:hi])
+		ptr[u] = out
+		for k := lo; k < hi; k++ {
+			if out > ptr[u] && col[out-1] == col[k] {
+				w[out-1] += w[k]
+				continue
+			}
+			col[out], w[out] = col[k], w[k]
+			out++
+		}
+	}
+	ptr[n] = out
+	return ptr, col[:out], w[:out]
+}
