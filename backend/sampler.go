@@ -1,0 +1,223 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+// SamplerSpec describes chains of block Gibbs sampling on one network.
+//
+// A sweep updates the colours in ascending order, all units of a colour at
+// once given the rest: p(+1) = σ(2a/T) for field a (eqs 17 and 18 of the
+// thesis). Unit u of chain c in sweep t uses the 32-bit draw
+// philox.Draw(seed, stream, FirstChain+c, stream number of u, t) and the rule
+// spin.Up, so the result depends on nothing else.
+type SamplerSpec struct {
+	Network    *spin.Network
+	Chains     int
+	Seed       uint64
+	Stream     philox.Stream
+	FirstChain uint32 // global index of the first chain
+	FirstSweep uint64 // number of the first sweep
+
+	// Temperatures has one entry, or one for each chain; none means T = 1.
+	// T = 0 is the limit: the sign of the field, and a fair coin at zero.
+	Temperatures []float64
+	// Clamped marks units (by number) that keep their state; nil for none.
+	Clamped []bool
+	// Colors gives each unit its colour; nil asks for Coloring's choice.
+	// Units of one colour must not be coupled.
+	Colors []int
+	// Base, if not nil, is a second bias vector with the network's fraction
+	// bits: the energy of the chains interpolates between that of independent
+	// units with these biases (Mix = 0) and the network's (Mix = MixOne).
+	// Fields become spin.Interpolate(a, Base, Mix).
+	Base []int32
+	Mix  uint32
+
+	// Moments are added up after every sweep whose number within a Sweep call
+	// is a multiple of Every (0 counts as 1).
+	Moments MomentSpec
+}
+
+// MixOne is the Mix at which the network's own energy is reached.
+const MixOne = 1 << 24
+
+// MomentSpec says which sums a sampler adds up.
+type MomentSpec struct {
+	Means    bool // Σ s_i
+	Edges    bool // Σ s_i s_j over the stored couplings of every block
+	AllPairs bool // Σ s_i s_j over all pairs
+	Every    int
+}
+
+// Any reports whether anything is to be added up.
+func (m MomentSpec) Any() bool { return m.Means || m.Edges || m.AllPairs }
+
+// Moments are exact sums over chains and sweeps.
+type Moments struct {
+	Samples int64     // chains × sweeps added up
+	Means   []int64   // [units] Σ s_i
+	Edges   [][]int64 // for each block, as it is stored, Σ s_i s_j
+	Pairs   []int64   // [units][units], symmetric, Samples on the diagonal
+}
+
+// Sampler holds chains of a SamplerSpec.
+type Sampler interface {
+	// Sweep advances every chain by n sweeps. If ctx ends, it returns the
+	// context's error within a tenth of a second, after a whole sweep.
+	Sweep(ctx context.Context, n int) error
+	// Sweeps returns the number of the next sweep.
+	Sweeps() uint64
+	// State copies the spins of all units and chains to dst.
+	State(dst *spin.Batch) error
+	// SetState sets the spins of all units and chains. A new sampler starts
+	// from fair coins (stream philox.Init, sweep FirstSweep).
+	SetState(src *spin.Batch) error
+	// SetNetwork replaces weights and biases; layers, couplings present and
+	// Base stay.
+	SetNetwork(n *spin.Network) error
+	// SetTemperatures replaces the temperatures.
+	SetTemperatures(t []float64) error
+	// SetMix moves the interpolation between Base and the network.
+	SetMix(mix uint32) error
+	// Moments copies the sums to dst, making its slices as needed.
+	Moments(dst *Moments) error
+	// ResetMoments sets the sums to zero.
+	ResetMoments() error
+	// Close frees the chains.
+	Close() error
+}
+
+// Check reports what is wrong with a spec and fills in nothing.
+func (s *SamplerSpec) Check() error {
+	if s.Network == nil {
+		return errors.New("sampler has no network")
+	}
+	if err := s.Network.Check(); err != nil {
+		return err
+	}
+	if err := s.Network.CheckRange(); err != nil {
+		return err
+	}
+	if s.Chains < 1 {
+		return fmt.Errorf("%d chains, want at least 1", s.Chains)
+	}
+	if uint64(s.FirstChain)+uint64(s.Chains) > philox.MaxChains {
+		return fmt.Errorf("chains %d to %d, want numbers below 2³²", s.FirstChain, uint64(s.FirstChain)+uint64(s.Chains)-1)
+	}
+	if s.Stream >= philox.LowBits {
+		return fmt.Errorf("stream %d, want below %d", s.Stream, philox.LowBits)
+	}
+	units := s.Network.Units()
+	if s.Clamped != nil && len(s.Clamped) != units {
+		return fmt.Errorf("%d marks of clamped units for %d units", len(s.Clamped), units)
+	}
+	if err := CheckBase(s.Network, s.Base, s.Mix); err != nil {
+		return err
+	}
+	if s.Moments.Every < 0 {
+		return fmt.Errorf("moments every %d sweeps, want 1 or more", s.Moments.Every)
+	}
+	if _, err := Betas(s.Temperatures, s.Chains); err != nil {
+		return err
+	}
+	_, err := Coloring(s.Network, s.Colors)
+	return err
+}
+
+// CheckBase reports a base that does not fit a network.
+func CheckBase(n *spin.Network, base []int32, mix uint32) error {
+	if base == nil {
+		if mix != 0 {
+			return errors.New("interpolation without a second bias vector")
+		}
+		return nil
+	}
+	if len(base) != n.Units() {
+		return fmt.Errorf("second bias vector has %d entries for %d units", len(base), n.Units())
+	}
+	if mix > MixOne {
+		return fmt.Errorf("interpolation at %d, want at most 2²⁴", mix)
+	}
+	for u, b := range base {
+		if b == -1<<31 {
+			return fmt.Errorf("second bias of unit %d is out of range", u)
+		}
+	}
+	return nil
+}
+
+// CheckSameShape reports networks that differ in more than the values of their
+// weights and biases.
+func CheckSameShape(a, b *spin.Network) error {
+	if b == nil {
+		return errors.New("no network")
+	}
+	if err := b.Check(); err != nil {
+		return err
+	}
+	if err := b.CheckRange(); err != nil {
+		return err
+	}
+	differ := errors.New("the new network has other layers or couplings")
+	if len(a.Layers) != len(b.Layers) || len(a.Blocks) != len(b.Blocks) {
+		return differ
+	}
+	for i := range a.Layers {
+		if a.Layers[i] != b.Layers[i] {
+			return differ
+		}
+	}
+	for i := range a.Blocks {
+		x, y := &a.Blocks[i], &b.Blocks[i]
+		if x.A != y.A || x.B != y.B || x.Sparse() != y.Sparse() || len(x.W) != len(y.W) {
+			return differ
+		}
+		for k := range x.RowPtr {
+			if x.RowPtr[k] != y.RowPtr[k] {
+				return differ
+			}
+		}
+		for k := range x.Col {
+			if x.Col[k] != y.Col[k] {
+				return differ
+			}
+		}
+	}
+	return nil
+}
+
+// Betas turns the temperatures of a spec into fixed point: one value, or one
+// for each chain.
+func Betas(t []float64, chains int) ([]uint64, error) {
+	if len(t) == 0 {
+		t = []float64{1}
+	}
+	if len(t) != 1 && len(t) != chains {
+		return nil, fmt.Errorf("%d temperatures for %d chains, want one or one for each", len(t), chains)
+	}
+	b := make([]uint64, len(t))
+	for i, x := range t {
+		var err error
+		if b[i], err = spin.Beta(x); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// CheckStates reports a batch that is not a state of n units and some chains.
+func CheckStates(b *spin.Batch, units, chains int) error {
+	if b == nil {
+		return errors.New("no batch of states")
+	}
+	if b.Units != units || chains >= 0 && b.Chains != chains {
+		return fmt.Errorf("batch of %d units and %d chains, want %d units and %d chains", b.Units, b.Chains, units, max(chains, 1))
+	}
+	return b.Check()
+}
