@@ -45,7 +45,7 @@ func enumerateRing(m int, k float64) (logZ, energy, heat float64, corr, dist []f
 	return f(p.Log(z)), f(mean) / float64(m), k * k * f(variance) / float64(m), corr, dist
 }
 
-func close(t *testing.T, limit, got, want float64, format string, args ...any) {
+func within(t *testing.T, limit, got, want float64, format string, args ...any) {
 	t.Helper()
 	if e := math.Abs(got - want); !(e <= limit*math.Abs(want)) && !(want == 0 && e < limit) {
 		t.Errorf(format+": %v, want %v (off by %.2g)", append(args, got, want, e/math.Abs(want))...)
@@ -60,18 +60,18 @@ func TestRingAgainstEnumeration(t *testing.T) {
 				t.Fatal(err)
 			}
 			logZ, energy, heat, corr, dist := enumerateRing(m, k)
-			close(t, 1e-14, r.LogZ(), logZ, "M %d K %g: ln Z", m, k)
-			close(t, 1e-14, r.Energy(), energy, "M %d K %g: energy", m, k)
-			close(t, 1e-13, r.SpecificHeat(), heat, "M %d K %g: specific heat", m, k)
+			within(t, 1e-14, r.LogZ(), logZ, "M %d K %g: ln Z", m, k)
+			within(t, 1e-14, r.Energy(), energy, "M %d K %g: energy", m, k)
+			within(t, 1e-13, r.SpecificHeat(), heat, "M %d K %g: specific heat", m, k)
 			for d := range corr {
-				close(t, 1e-14, r.Correlation(d), corr[d], "M %d K %g: correlation at %d", m, k, d)
+				within(t, 1e-14, r.Correlation(d), corr[d], "M %d K %g: correlation at %d", m, k, d)
 			}
 			got, err := r.Distribution()
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i := range dist {
-				close(t, 1e-15, got[i], dist[i], "M %d K %g: P(V = %d)", m, k, 2*i-m)
+				within(t, 1e-15, got[i], dist[i], "M %d K %g: P(V = %d)", m, k, 2*i-m)
 			}
 		}
 	}
@@ -96,10 +96,10 @@ func TestLongRing(t *testing.T) {
 		for d := range r.M {
 			want += r.Correlation(d)
 		}
-		close(t, 1e-13, sum, 1, "K %g: ΣP", k)
-		close(t, 1e-12, square, want*float64(r.M), "K %g: E[V²]", k)
+		within(t, 1e-13, sum, 1, "K %g: ΣP", k)
+		within(t, 1e-12, square, want*float64(r.M), "K %g: E[V²]", k)
 		m, err := r.AbsMagnetization()
-		close(t, 1e-12, m, abs/float64(r.M), "K %g: E|V|/M (%v)", k, err)
+		within(t, 1e-12, m, abs/float64(r.M), "K %g: E|V|/M (%v)", k, err)
 	}
 	if _, err := (Ring{MaxRing + 1, 1}).Distribution(); err == nil {
 		t.Error("a ring beyond MaxRing has a distribution")
