@@ -34,16 +34,16 @@ type Kernel struct {
 // paths are the functions of one instruction set; their arguments have been
 // checked.
 type paths struct {
-	minPlus    func(dst, p, q, r *int32, n int) int32
-	product    func(dst, p, q *float64, n int)
-	trace      func(sum, c, r *float64)
-	addRows16  func(dst, pattern, base, column *int32, rows int)
-	addRows32  func(dst, pattern, base, column *int32, rows int)
-	boltzmann  func(dst *float64, energy *int32, n int, scale float64)
-	exp        func(dst, x *float64, n int)
-	factors    func(mantissa *float64, exponent *int64, y, x *float64, n int)
-	scaledSum  func(sum, mantissa *float64, exponent *int64, rowMantissa, colMantissa *float64, rowExponent, colExponent *int64) int64
-	countPairs func(table *uint32, index *int32, n int)
+	minPlus   func(dst, p, q, r *int32, n int) int32
+	product   func(dst, p, q *float64, n int)
+	trace     func(sum, c, r *float64)
+	addRows16 func(dst, pattern, base, column *int32, rows int)
+	addRows32 func(dst, pattern, base, column *int32, rows int)
+	boltzmann func(dst *float64, energy *int32, n int, scale float64)
+	exp       func(dst, x *float64, n int)
+	factors   func(mantissa *float64, exponent *int64, y, x *float64, n int)
+	scaledSum func(sum, mantissa *float64, exponent *int64, rowMantissa, colMantissa *float64, rowExponent, colExponent *int64) int64
+	count     func(table []uint32, index []int32)
 }
 
 var kernels = table()
@@ -142,14 +142,15 @@ func (k *Kernel) AddRows(dst, pattern, base, column []int32) {
 	}
 }
 
-// Boltzmann sets dst[i] = Exp(float64(energy[i]) * scale); scale is -β times
-// the unit of energy. The length is a positive multiple of 16.
+// Boltzmann sets dst[i] = fmath.Exp(float64(energy[i]) * scale); scale is -β
+// times the unit of energy. The length is a positive multiple of 16.
 func (k *Kernel) Boltzmann(dst []float64, energy []int32, scale float64) {
 	checkExp(len(dst), len(energy))
 	k.boltzmann(&dst[0], &energy[0], len(dst), scale)
 }
 
-// Exp sets dst[i] = Exp(x[i]). The length is a positive multiple of 16.
+// Exp sets dst[i] = fmath.Exp(x[i]), x[i] <= 708. The length is a positive
+// multiple of 16.
 func (k *Kernel) Exp(dst, x []float64) {
 	checkExp(len(dst), len(x))
 	k.exp(&dst[0], &x[0], len(dst))
@@ -216,7 +217,7 @@ func (k *Kernel) Count(table []uint32, index []int32) {
 	if len(index)%8 != 0 || len(table) == 0 {
 		panic(fmt.Sprintf("enum: Count of %d indices in %d counters", len(index), len(table)))
 	}
-	k.countPairs(&table[0], &index[0], len(index))
+	k.count(table, index)
 }
 
 // Reduce adds the 8 virtual lanes of a sum in the one order that every path

@@ -4,95 +4,87 @@
 
 #include "textflag.h"
 
-DATA enumConst<>+0(SB)/8, $0xc087500000000000
-DATA enumConst<>+8(SB)/8, $0xc087500000000000
-DATA enumConst<>+16(SB)/8, $0xc087500000000000
-DATA enumConst<>+24(SB)/8, $0xc087500000000000
-DATA enumConst<>+32(SB)/8, $0x4086300000000000
-DATA enumConst<>+40(SB)/8, $0x4086300000000000
-DATA enumConst<>+48(SB)/8, $0x4086300000000000
-DATA enumConst<>+56(SB)/8, $0x4086300000000000
+DATA enumConst<>+0(SB)/8, $0xc086200000000000
+DATA enumConst<>+8(SB)/8, $0xc086200000000000
+DATA enumConst<>+16(SB)/8, $0xc086200000000000
+DATA enumConst<>+24(SB)/8, $0xc086200000000000
+DATA enumConst<>+32(SB)/8, $0x4338000000000000
+DATA enumConst<>+40(SB)/8, $0x4338000000000000
+DATA enumConst<>+48(SB)/8, $0x4338000000000000
+DATA enumConst<>+56(SB)/8, $0x4338000000000000
 DATA enumConst<>+64(SB)/8, $0x3ff71547652b82fe
 DATA enumConst<>+72(SB)/8, $0x3ff71547652b82fe
 DATA enumConst<>+80(SB)/8, $0x3ff71547652b82fe
 DATA enumConst<>+88(SB)/8, $0x3ff71547652b82fe
-DATA enumConst<>+96(SB)/8, $0x3fe62e42fefa39ef
-DATA enumConst<>+104(SB)/8, $0x3fe62e42fefa39ef
-DATA enumConst<>+112(SB)/8, $0x3fe62e42fefa39ef
-DATA enumConst<>+120(SB)/8, $0x3fe62e42fefa39ef
-DATA enumConst<>+128(SB)/8, $0x3c7abc9e3b39803f
-DATA enumConst<>+136(SB)/8, $0x3c7abc9e3b39803f
-DATA enumConst<>+144(SB)/8, $0x3c7abc9e3b39803f
-DATA enumConst<>+152(SB)/8, $0x3c7abc9e3b39803f
-DATA enumConst<>+160(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+168(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+176(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+184(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+192(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+200(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+208(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+216(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+224(SB)/8, $0x3fe0000000000000
-DATA enumConst<>+232(SB)/8, $0x3fe0000000000000
-DATA enumConst<>+240(SB)/8, $0x3fe0000000000000
-DATA enumConst<>+248(SB)/8, $0x3fe0000000000000
-DATA enumConst<>+256(SB)/8, $0x3fc5555555555555
-DATA enumConst<>+264(SB)/8, $0x3fc5555555555555
-DATA enumConst<>+272(SB)/8, $0x3fc5555555555555
-DATA enumConst<>+280(SB)/8, $0x3fc5555555555555
-DATA enumConst<>+288(SB)/8, $0x3fa5555555555555
-DATA enumConst<>+296(SB)/8, $0x3fa5555555555555
-DATA enumConst<>+304(SB)/8, $0x3fa5555555555555
-DATA enumConst<>+312(SB)/8, $0x3fa5555555555555
-DATA enumConst<>+320(SB)/8, $0x3f81111111111111
-DATA enumConst<>+328(SB)/8, $0x3f81111111111111
-DATA enumConst<>+336(SB)/8, $0x3f81111111111111
-DATA enumConst<>+344(SB)/8, $0x3f81111111111111
-DATA enumConst<>+352(SB)/8, $0x3f56c16c16c16c17
-DATA enumConst<>+360(SB)/8, $0x3f56c16c16c16c17
-DATA enumConst<>+368(SB)/8, $0x3f56c16c16c16c17
-DATA enumConst<>+376(SB)/8, $0x3f56c16c16c16c17
-DATA enumConst<>+384(SB)/8, $0x3f2a01a01a01a01a
-DATA enumConst<>+392(SB)/8, $0x3f2a01a01a01a01a
-DATA enumConst<>+400(SB)/8, $0x3f2a01a01a01a01a
-DATA enumConst<>+408(SB)/8, $0x3f2a01a01a01a01a
-DATA enumConst<>+416(SB)/8, $0x3efa01a01a01a01a
-DATA enumConst<>+424(SB)/8, $0x3efa01a01a01a01a
-DATA enumConst<>+432(SB)/8, $0x3efa01a01a01a01a
-DATA enumConst<>+440(SB)/8, $0x3efa01a01a01a01a
-DATA enumConst<>+448(SB)/8, $0x3ec71de3a556c734
-DATA enumConst<>+456(SB)/8, $0x3ec71de3a556c734
-DATA enumConst<>+464(SB)/8, $0x3ec71de3a556c734
-DATA enumConst<>+472(SB)/8, $0x3ec71de3a556c734
-DATA enumConst<>+480(SB)/8, $0x3e927e4fb7789f5c
-DATA enumConst<>+488(SB)/8, $0x3e927e4fb7789f5c
-DATA enumConst<>+496(SB)/8, $0x3e927e4fb7789f5c
-DATA enumConst<>+504(SB)/8, $0x3e927e4fb7789f5c
-DATA enumConst<>+512(SB)/8, $0x3e5ae64567f544e4
-DATA enumConst<>+520(SB)/8, $0x3e5ae64567f544e4
-DATA enumConst<>+528(SB)/8, $0x3e5ae64567f544e4
-DATA enumConst<>+536(SB)/8, $0x3e5ae64567f544e4
-DATA enumConst<>+544(SB)/8, $0x3e21eed8eff8d898
-DATA enumConst<>+552(SB)/8, $0x3e21eed8eff8d898
-DATA enumConst<>+560(SB)/8, $0x3e21eed8eff8d898
-DATA enumConst<>+568(SB)/8, $0x3e21eed8eff8d898
-DATA enumConst<>+576(SB)/8, $0x3de6124613a86d09
-DATA enumConst<>+584(SB)/8, $0x3de6124613a86d09
-DATA enumConst<>+592(SB)/8, $0x3de6124613a86d09
-DATA enumConst<>+600(SB)/8, $0x3de6124613a86d09
-DATA enumConst<>+608(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+616(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+624(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+632(SB)/8, $0x3ff0000000000000
-DATA enumConst<>+640(SB)/8, $0x00000000000003ff
-DATA enumConst<>+648(SB)/8, $0x00000000000003ff
-DATA enumConst<>+656(SB)/8, $0x00000000000003ff
-DATA enumConst<>+664(SB)/8, $0x00000000000003ff
-DATA enumConst<>+672(SB)/8, $0x000fffffffffffff
-DATA enumConst<>+680(SB)/8, $0x000fffffffffffff
-DATA enumConst<>+688(SB)/8, $0x000fffffffffffff
-DATA enumConst<>+696(SB)/8, $0x000fffffffffffff
-GLOBL enumConst<>(SB), RODATA|NOPTR, $704
+DATA enumConst<>+96(SB)/8, $0x3fe62e42fee00000
+DATA enumConst<>+104(SB)/8, $0x3fe62e42fee00000
+DATA enumConst<>+112(SB)/8, $0x3fe62e42fee00000
+DATA enumConst<>+120(SB)/8, $0x3fe62e42fee00000
+DATA enumConst<>+128(SB)/8, $0x3dea39ef35793c76
+DATA enumConst<>+136(SB)/8, $0x3dea39ef35793c76
+DATA enumConst<>+144(SB)/8, $0x3dea39ef35793c76
+DATA enumConst<>+152(SB)/8, $0x3dea39ef35793c76
+DATA enumConst<>+160(SB)/8, $0x3fe0000000000000
+DATA enumConst<>+168(SB)/8, $0x3fe0000000000000
+DATA enumConst<>+176(SB)/8, $0x3fe0000000000000
+DATA enumConst<>+184(SB)/8, $0x3fe0000000000000
+DATA enumConst<>+192(SB)/8, $0x3fc5555555555555
+DATA enumConst<>+200(SB)/8, $0x3fc5555555555555
+DATA enumConst<>+208(SB)/8, $0x3fc5555555555555
+DATA enumConst<>+216(SB)/8, $0x3fc5555555555555
+DATA enumConst<>+224(SB)/8, $0x3fa5555555555555
+DATA enumConst<>+232(SB)/8, $0x3fa5555555555555
+DATA enumConst<>+240(SB)/8, $0x3fa5555555555555
+DATA enumConst<>+248(SB)/8, $0x3fa5555555555555
+DATA enumConst<>+256(SB)/8, $0x3f81111111111111
+DATA enumConst<>+264(SB)/8, $0x3f81111111111111
+DATA enumConst<>+272(SB)/8, $0x3f81111111111111
+DATA enumConst<>+280(SB)/8, $0x3f81111111111111
+DATA enumConst<>+288(SB)/8, $0x3f56c16c16c16c17
+DATA enumConst<>+296(SB)/8, $0x3f56c16c16c16c17
+DATA enumConst<>+304(SB)/8, $0x3f56c16c16c16c17
+DATA enumConst<>+312(SB)/8, $0x3f56c16c16c16c17
+DATA enumConst<>+320(SB)/8, $0x3f2a01a01a01a01a
+DATA enumConst<>+328(SB)/8, $0x3f2a01a01a01a01a
+DATA enumConst<>+336(SB)/8, $0x3f2a01a01a01a01a
+DATA enumConst<>+344(SB)/8, $0x3f2a01a01a01a01a
+DATA enumConst<>+352(SB)/8, $0x3efa01a01a01a01a
+DATA enumConst<>+360(SB)/8, $0x3efa01a01a01a01a
+DATA enumConst<>+368(SB)/8, $0x3efa01a01a01a01a
+DATA enumConst<>+376(SB)/8, $0x3efa01a01a01a01a
+DATA enumConst<>+384(SB)/8, $0x3ec71de3a556c734
+DATA enumConst<>+392(SB)/8, $0x3ec71de3a556c734
+DATA enumConst<>+400(SB)/8, $0x3ec71de3a556c734
+DATA enumConst<>+408(SB)/8, $0x3ec71de3a556c734
+DATA enumConst<>+416(SB)/8, $0x3e927e4fb7789f5c
+DATA enumConst<>+424(SB)/8, $0x3e927e4fb7789f5c
+DATA enumConst<>+432(SB)/8, $0x3e927e4fb7789f5c
+DATA enumConst<>+440(SB)/8, $0x3e927e4fb7789f5c
+DATA enumConst<>+448(SB)/8, $0x3e5ae64567f544e4
+DATA enumConst<>+456(SB)/8, $0x3e5ae64567f544e4
+DATA enumConst<>+464(SB)/8, $0x3e5ae64567f544e4
+DATA enumConst<>+472(SB)/8, $0x3e5ae64567f544e4
+DATA enumConst<>+480(SB)/8, $0x3e21eed8eff8d898
+DATA enumConst<>+488(SB)/8, $0x3e21eed8eff8d898
+DATA enumConst<>+496(SB)/8, $0x3e21eed8eff8d898
+DATA enumConst<>+504(SB)/8, $0x3e21eed8eff8d898
+DATA enumConst<>+512(SB)/8, $0x3de6124613a86d09
+DATA enumConst<>+520(SB)/8, $0x3de6124613a86d09
+DATA enumConst<>+528(SB)/8, $0x3de6124613a86d09
+DATA enumConst<>+536(SB)/8, $0x3de6124613a86d09
+DATA enumConst<>+544(SB)/8, $0x3ff0000000000000
+DATA enumConst<>+552(SB)/8, $0x3ff0000000000000
+DATA enumConst<>+560(SB)/8, $0x3ff0000000000000
+DATA enumConst<>+568(SB)/8, $0x3ff0000000000000
+DATA enumConst<>+576(SB)/8, $0x00000000000003ff
+DATA enumConst<>+584(SB)/8, $0x00000000000003ff
+DATA enumConst<>+592(SB)/8, $0x00000000000003ff
+DATA enumConst<>+600(SB)/8, $0x00000000000003ff
+DATA enumConst<>+608(SB)/8, $0x000fffffffffffff
+DATA enumConst<>+616(SB)/8, $0x000fffffffffffff
+DATA enumConst<>+624(SB)/8, $0x000fffffffffffff
+DATA enumConst<>+632(SB)/8, $0x000fffffffffffff
+GLOBL enumConst<>(SB), RODATA|NOPTR, $640
 
 // func minPlusAVX2(dst *int32, p *int32, q *int32, r *int32, n int) int32
 // Requires: AVX, AVX2
@@ -679,78 +671,62 @@ TEXT ·boltzmannAVX2(SB), NOSPLIT, $0-32
 	MOVSD        scale+24(FP), X0
 	VBROADCASTSD X0, Y0
 	VBROADCASTSD enumConst<>+0(SB), Y1
-	VBROADCASTSD enumConst<>+32(SB), Y2
+	VBROADCASTSD enumConst<>+64(SB), Y2
 
 next:
 	VCVTDQ2PD    (CX), Y3
 	VMULPD       Y0, Y3, Y3
-	VMAXPD       Y1, Y3, Y3
-	VMINPD       Y2, Y3, Y3
-	VMULPD       enumConst<>+64(SB), Y3, Y4
-	VROUNDPD     $0x08, Y4, Y4
-	VFNMADD231PD enumConst<>+96(SB), Y4, Y3
-	VFNMADD231PD enumConst<>+128(SB), Y4, Y3
-	VBROADCASTSD enumConst<>+576(SB), Y5
-	VFMADD213PD  enumConst<>+544(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+512(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+480(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+448(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+416(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+384(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+352(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+320(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+288(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+256(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+224(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+192(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+160(SB), Y3, Y5
-	VCVTPD2DQY   Y4, X4
-	VPSRAD       $0x01, X4, X3
-	VPSUBD       X3, X4, X4
-	VPMOVSXDQ    X3, Y3
-	VPADDQ       enumConst<>+640(SB), Y3, Y3
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y5, Y5
-	VPMOVSXDQ    X4, Y3
-	VPADDQ       enumConst<>+640(SB), Y3, Y3
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y5, Y5
-	VMOVAPD      Y5, Y3
+	VCMPPD       $0x01, Y1, Y3, Y6
+	VMOVAPD      Y3, Y4
+	VFMADD213PD  enumConst<>+32(SB), Y2, Y4
+	VSUBPD       enumConst<>+32(SB), Y4, Y5
+	VFNMADD231PD enumConst<>+96(SB), Y5, Y3
+	VFNMADD231PD enumConst<>+128(SB), Y5, Y3
+	VBROADCASTSD enumConst<>+512(SB), Y7
+	VFMADD213PD  enumConst<>+480(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+448(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+416(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+384(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+352(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+320(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+288(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+256(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+224(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+192(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+160(SB), Y3, Y7
+	VMULPD       Y3, Y3, Y5
+	VFMADD213PD  Y3, Y5, Y7
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       enumConst<>+544(SB), Y4, Y4
+	VFMADD213PD  Y4, Y4, Y7
+	VANDNPD      Y7, Y6, Y3
 	VMOVUPD      Y3, (AX)
 	VCVTDQ2PD    16(CX), Y3
 	VMULPD       Y0, Y3, Y3
-	VMAXPD       Y1, Y3, Y3
-	VMINPD       Y2, Y3, Y3
-	VMULPD       enumConst<>+64(SB), Y3, Y4
-	VROUNDPD     $0x08, Y4, Y4
-	VFNMADD231PD enumConst<>+96(SB), Y4, Y3
-	VFNMADD231PD enumConst<>+128(SB), Y4, Y3
-	VBROADCASTSD enumConst<>+576(SB), Y5
-	VFMADD213PD  enumConst<>+544(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+512(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+480(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+448(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+416(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+384(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+352(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+320(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+288(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+256(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+224(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+192(SB), Y3, Y5
-	VFMADD213PD  enumConst<>+160(SB), Y3, Y5
-	VCVTPD2DQY   Y4, X4
-	VPSRAD       $0x01, X4, X3
-	VPSUBD       X3, X4, X4
-	VPMOVSXDQ    X3, Y3
-	VPADDQ       enumConst<>+640(SB), Y3, Y3
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y5, Y5
-	VPMOVSXDQ    X4, Y3
-	VPADDQ       enumConst<>+640(SB), Y3, Y3
-	VPSLLQ       $0x34, Y3, Y3
-	VMULPD       Y3, Y5, Y5
-	VMOVAPD      Y5, Y3
+	VCMPPD       $0x01, Y1, Y3, Y6
+	VMOVAPD      Y3, Y4
+	VFMADD213PD  enumConst<>+32(SB), Y2, Y4
+	VSUBPD       enumConst<>+32(SB), Y4, Y5
+	VFNMADD231PD enumConst<>+96(SB), Y5, Y3
+	VFNMADD231PD enumConst<>+128(SB), Y5, Y3
+	VBROADCASTSD enumConst<>+512(SB), Y7
+	VFMADD213PD  enumConst<>+480(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+448(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+416(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+384(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+352(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+320(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+288(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+256(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+224(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+192(SB), Y3, Y7
+	VFMADD213PD  enumConst<>+160(SB), Y3, Y7
+	VMULPD       Y3, Y3, Y5
+	VFMADD213PD  Y3, Y5, Y7
+	VPSLLQ       $0x34, Y4, Y4
+	VPADDQ       enumConst<>+544(SB), Y4, Y4
+	VFMADD213PD  Y4, Y4, Y7
+	VANDNPD      Y7, Y6, Y3
 	VMOVUPD      Y3, 32(AX)
 	ADDQ         $0x20, CX
 	ADDQ         $0x00000040, AX
@@ -766,76 +742,60 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VBROADCASTSD enumConst<>+0(SB), Y0
-	VBROADCASTSD enumConst<>+32(SB), Y1
+	VBROADCASTSD enumConst<>+64(SB), Y1
 
 next:
 	VMOVUPD      (CX), Y2
-	VMAXPD       Y0, Y2, Y2
-	VMINPD       Y1, Y2, Y2
-	VMULPD       enumConst<>+64(SB), Y2, Y3
-	VROUNDPD     $0x08, Y3, Y3
-	VFNMADD231PD enumConst<>+96(SB), Y3, Y2
-	VFNMADD231PD enumConst<>+128(SB), Y3, Y2
-	VBROADCASTSD enumConst<>+576(SB), Y4
-	VFMADD213PD  enumConst<>+544(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+512(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+480(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+448(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+416(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+384(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+352(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+320(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+288(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+256(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+224(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+192(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+160(SB), Y2, Y4
-	VCVTPD2DQY   Y3, X3
-	VPSRAD       $0x01, X3, X2
-	VPSUBD       X2, X3, X3
-	VPMOVSXDQ    X2, Y2
-	VPADDQ       enumConst<>+640(SB), Y2, Y2
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y4, Y4
-	VPMOVSXDQ    X3, Y2
-	VPADDQ       enumConst<>+640(SB), Y2, Y2
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y4, Y4
-	VMOVAPD      Y4, Y2
+	VCMPPD       $0x01, Y0, Y2, Y5
+	VMOVAPD      Y2, Y3
+	VFMADD213PD  enumConst<>+32(SB), Y1, Y3
+	VSUBPD       enumConst<>+32(SB), Y3, Y4
+	VFNMADD231PD enumConst<>+96(SB), Y4, Y2
+	VFNMADD231PD enumConst<>+128(SB), Y4, Y2
+	VBROADCASTSD enumConst<>+512(SB), Y6
+	VFMADD213PD  enumConst<>+480(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+448(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+416(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+384(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+352(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+320(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+288(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+256(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+224(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+192(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+160(SB), Y2, Y6
+	VMULPD       Y2, Y2, Y4
+	VFMADD213PD  Y2, Y4, Y6
+	VPSLLQ       $0x34, Y3, Y3
+	VPADDQ       enumConst<>+544(SB), Y3, Y3
+	VFMADD213PD  Y3, Y3, Y6
+	VANDNPD      Y6, Y5, Y2
 	VMOVUPD      Y2, (AX)
 	VMOVUPD      32(CX), Y2
-	VMAXPD       Y0, Y2, Y2
-	VMINPD       Y1, Y2, Y2
-	VMULPD       enumConst<>+64(SB), Y2, Y3
-	VROUNDPD     $0x08, Y3, Y3
-	VFNMADD231PD enumConst<>+96(SB), Y3, Y2
-	VFNMADD231PD enumConst<>+128(SB), Y3, Y2
-	VBROADCASTSD enumConst<>+576(SB), Y4
-	VFMADD213PD  enumConst<>+544(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+512(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+480(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+448(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+416(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+384(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+352(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+320(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+288(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+256(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+224(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+192(SB), Y2, Y4
-	VFMADD213PD  enumConst<>+160(SB), Y2, Y4
-	VCVTPD2DQY   Y3, X3
-	VPSRAD       $0x01, X3, X2
-	VPSUBD       X2, X3, X3
-	VPMOVSXDQ    X2, Y2
-	VPADDQ       enumConst<>+640(SB), Y2, Y2
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y4, Y4
-	VPMOVSXDQ    X3, Y2
-	VPADDQ       enumConst<>+640(SB), Y2, Y2
-	VPSLLQ       $0x34, Y2, Y2
-	VMULPD       Y2, Y4, Y4
-	VMOVAPD      Y4, Y2
+	VCMPPD       $0x01, Y0, Y2, Y5
+	VMOVAPD      Y2, Y3
+	VFMADD213PD  enumConst<>+32(SB), Y1, Y3
+	VSUBPD       enumConst<>+32(SB), Y3, Y4
+	VFNMADD231PD enumConst<>+96(SB), Y4, Y2
+	VFNMADD231PD enumConst<>+128(SB), Y4, Y2
+	VBROADCASTSD enumConst<>+512(SB), Y6
+	VFMADD213PD  enumConst<>+480(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+448(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+416(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+384(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+352(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+320(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+288(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+256(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+224(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+192(SB), Y2, Y6
+	VFMADD213PD  enumConst<>+160(SB), Y2, Y6
+	VMULPD       Y2, Y2, Y4
+	VFMADD213PD  Y2, Y4, Y6
+	VPSLLQ       $0x34, Y3, Y3
+	VPADDQ       enumConst<>+544(SB), Y3, Y3
+	VFMADD213PD  Y3, Y3, Y6
+	VANDNPD      Y6, Y5, Y2
 	VMOVUPD      Y2, 32(AX)
 	ADDQ         $0x00000040, CX
 	ADDQ         $0x00000040, AX
@@ -852,7 +812,7 @@ TEXT ·factorsAVX2(SB), NOSPLIT, $0-40
 	MOVQ         y+16(FP), DX
 	MOVQ         x+24(FP), BX
 	MOVQ         n+32(FP), SI
-	VBROADCASTSD enumConst<>+608(SB), Y0
+	VBROADCASTSD enumConst<>+544(SB), Y0
 	VMOVUPD      (AX), Y1
 	VMOVUPD      32(AX), Y2
 	VMOVUPD      128(AX), Y3
@@ -898,58 +858,58 @@ unit_0_0:
 	JNZ          unit_0_0
 	VPSRLQ       $0x34, Y1, Y9
 	VPADDQ       (CX), Y9, Y9
-	VPSUBQ       enumConst<>+640(SB), Y9, Y9
-	VPAND        enumConst<>+672(SB), Y1, Y1
-	VPOR         enumConst<>+608(SB), Y1, Y1
+	VPSUBQ       enumConst<>+576(SB), Y9, Y9
+	VPAND        enumConst<>+608(SB), Y1, Y1
+	VPOR         enumConst<>+544(SB), Y1, Y1
 	VMOVDQU      Y9, (CX)
 	VMOVUPD      Y1, (AX)
 	VPSRLQ       $0x34, Y2, Y1
 	VPADDQ       32(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y2, Y2
-	VPOR         enumConst<>+608(SB), Y2, Y2
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y2, Y2
+	VPOR         enumConst<>+544(SB), Y2, Y2
 	VMOVDQU      Y1, 32(CX)
 	VMOVUPD      Y2, 32(AX)
 	VPSRLQ       $0x34, Y3, Y1
 	VPADDQ       128(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y3, Y3
-	VPOR         enumConst<>+608(SB), Y3, Y3
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y3, Y3
+	VPOR         enumConst<>+544(SB), Y3, Y3
 	VMOVDQU      Y1, 128(CX)
 	VMOVUPD      Y3, 128(AX)
 	VPSRLQ       $0x34, Y4, Y1
 	VPADDQ       160(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y4, Y4
-	VPOR         enumConst<>+608(SB), Y4, Y4
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y4, Y4
+	VPOR         enumConst<>+544(SB), Y4, Y4
 	VMOVDQU      Y1, 160(CX)
 	VMOVUPD      Y4, 160(AX)
 	VPSRLQ       $0x34, Y5, Y1
 	VPADDQ       256(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y5, Y5
-	VPOR         enumConst<>+608(SB), Y5, Y5
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y5, Y5
+	VPOR         enumConst<>+544(SB), Y5, Y5
 	VMOVDQU      Y1, 256(CX)
 	VMOVUPD      Y5, 256(AX)
 	VPSRLQ       $0x34, Y6, Y1
 	VPADDQ       288(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y6, Y6
-	VPOR         enumConst<>+608(SB), Y6, Y6
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y6, Y6
+	VPOR         enumConst<>+544(SB), Y6, Y6
 	VMOVDQU      Y1, 288(CX)
 	VMOVUPD      Y6, 288(AX)
 	VPSRLQ       $0x34, Y7, Y1
 	VPADDQ       384(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y7, Y7
-	VPOR         enumConst<>+608(SB), Y7, Y7
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y7, Y7
+	VPOR         enumConst<>+544(SB), Y7, Y7
 	VMOVDQU      Y1, 384(CX)
 	VMOVUPD      Y7, 384(AX)
 	VPSRLQ       $0x34, Y8, Y1
 	VPADDQ       416(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y8, Y8
-	VPOR         enumConst<>+608(SB), Y8, Y8
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y8, Y8
+	VPOR         enumConst<>+544(SB), Y8, Y8
 	VMOVDQU      Y1, 416(CX)
 	VMOVUPD      Y8, 416(AX)
 	VMOVUPD      64(AX), Y1
@@ -997,58 +957,58 @@ unit_0_64:
 	JNZ          unit_0_64
 	VPSRLQ       $0x34, Y1, Y9
 	VPADDQ       64(CX), Y9, Y9
-	VPSUBQ       enumConst<>+640(SB), Y9, Y9
-	VPAND        enumConst<>+672(SB), Y1, Y1
-	VPOR         enumConst<>+608(SB), Y1, Y1
+	VPSUBQ       enumConst<>+576(SB), Y9, Y9
+	VPAND        enumConst<>+608(SB), Y1, Y1
+	VPOR         enumConst<>+544(SB), Y1, Y1
 	VMOVDQU      Y9, 64(CX)
 	VMOVUPD      Y1, 64(AX)
 	VPSRLQ       $0x34, Y2, Y1
 	VPADDQ       96(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y2, Y2
-	VPOR         enumConst<>+608(SB), Y2, Y2
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y2, Y2
+	VPOR         enumConst<>+544(SB), Y2, Y2
 	VMOVDQU      Y1, 96(CX)
 	VMOVUPD      Y2, 96(AX)
 	VPSRLQ       $0x34, Y3, Y1
 	VPADDQ       192(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y3, Y3
-	VPOR         enumConst<>+608(SB), Y3, Y3
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y3, Y3
+	VPOR         enumConst<>+544(SB), Y3, Y3
 	VMOVDQU      Y1, 192(CX)
 	VMOVUPD      Y3, 192(AX)
 	VPSRLQ       $0x34, Y4, Y1
 	VPADDQ       224(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y4, Y4
-	VPOR         enumConst<>+608(SB), Y4, Y4
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y4, Y4
+	VPOR         enumConst<>+544(SB), Y4, Y4
 	VMOVDQU      Y1, 224(CX)
 	VMOVUPD      Y4, 224(AX)
 	VPSRLQ       $0x34, Y5, Y1
 	VPADDQ       320(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y5, Y5
-	VPOR         enumConst<>+608(SB), Y5, Y5
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y5, Y5
+	VPOR         enumConst<>+544(SB), Y5, Y5
 	VMOVDQU      Y1, 320(CX)
 	VMOVUPD      Y5, 320(AX)
 	VPSRLQ       $0x34, Y6, Y1
 	VPADDQ       352(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y6, Y6
-	VPOR         enumConst<>+608(SB), Y6, Y6
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y6, Y6
+	VPOR         enumConst<>+544(SB), Y6, Y6
 	VMOVDQU      Y1, 352(CX)
 	VMOVUPD      Y6, 352(AX)
 	VPSRLQ       $0x34, Y7, Y1
 	VPADDQ       448(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y7, Y7
-	VPOR         enumConst<>+608(SB), Y7, Y7
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y7, Y7
+	VPOR         enumConst<>+544(SB), Y7, Y7
 	VMOVDQU      Y1, 448(CX)
 	VMOVUPD      Y7, 448(AX)
 	VPSRLQ       $0x34, Y8, Y1
 	VPADDQ       480(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y8, Y8
-	VPOR         enumConst<>+608(SB), Y8, Y8
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y8, Y8
+	VPOR         enumConst<>+544(SB), Y8, Y8
 	VMOVDQU      Y1, 480(CX)
 	VMOVUPD      Y8, 480(AX)
 	VMOVUPD      512(AX), Y1
@@ -1096,58 +1056,58 @@ unit_4_0:
 	JNZ          unit_4_0
 	VPSRLQ       $0x34, Y1, Y9
 	VPADDQ       512(CX), Y9, Y9
-	VPSUBQ       enumConst<>+640(SB), Y9, Y9
-	VPAND        enumConst<>+672(SB), Y1, Y1
-	VPOR         enumConst<>+608(SB), Y1, Y1
+	VPSUBQ       enumConst<>+576(SB), Y9, Y9
+	VPAND        enumConst<>+608(SB), Y1, Y1
+	VPOR         enumConst<>+544(SB), Y1, Y1
 	VMOVDQU      Y9, 512(CX)
 	VMOVUPD      Y1, 512(AX)
 	VPSRLQ       $0x34, Y2, Y1
 	VPADDQ       544(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y2, Y2
-	VPOR         enumConst<>+608(SB), Y2, Y2
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y2, Y2
+	VPOR         enumConst<>+544(SB), Y2, Y2
 	VMOVDQU      Y1, 544(CX)
 	VMOVUPD      Y2, 544(AX)
 	VPSRLQ       $0x34, Y3, Y1
 	VPADDQ       640(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y3, Y3
-	VPOR         enumConst<>+608(SB), Y3, Y3
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y3, Y3
+	VPOR         enumConst<>+544(SB), Y3, Y3
 	VMOVDQU      Y1, 640(CX)
 	VMOVUPD      Y3, 640(AX)
 	VPSRLQ       $0x34, Y4, Y1
 	VPADDQ       672(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y4, Y4
-	VPOR         enumConst<>+608(SB), Y4, Y4
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y4, Y4
+	VPOR         enumConst<>+544(SB), Y4, Y4
 	VMOVDQU      Y1, 672(CX)
 	VMOVUPD      Y4, 672(AX)
 	VPSRLQ       $0x34, Y5, Y1
 	VPADDQ       768(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y5, Y5
-	VPOR         enumConst<>+608(SB), Y5, Y5
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y5, Y5
+	VPOR         enumConst<>+544(SB), Y5, Y5
 	VMOVDQU      Y1, 768(CX)
 	VMOVUPD      Y5, 768(AX)
 	VPSRLQ       $0x34, Y6, Y1
 	VPADDQ       800(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y6, Y6
-	VPOR         enumConst<>+608(SB), Y6, Y6
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y6, Y6
+	VPOR         enumConst<>+544(SB), Y6, Y6
 	VMOVDQU      Y1, 800(CX)
 	VMOVUPD      Y6, 800(AX)
 	VPSRLQ       $0x34, Y7, Y1
 	VPADDQ       896(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y7, Y7
-	VPOR         enumConst<>+608(SB), Y7, Y7
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y7, Y7
+	VPOR         enumConst<>+544(SB), Y7, Y7
 	VMOVDQU      Y1, 896(CX)
 	VMOVUPD      Y7, 896(AX)
 	VPSRLQ       $0x34, Y8, Y1
 	VPADDQ       928(CX), Y1, Y1
-	VPSUBQ       enumConst<>+640(SB), Y1, Y1
-	VPAND        enumConst<>+672(SB), Y8, Y8
-	VPOR         enumConst<>+608(SB), Y8, Y8
+	VPSUBQ       enumConst<>+576(SB), Y1, Y1
+	VPAND        enumConst<>+608(SB), Y8, Y8
+	VPOR         enumConst<>+544(SB), Y8, Y8
 	VMOVDQU      Y1, 928(CX)
 	VMOVUPD      Y8, 928(AX)
 	VMOVUPD      576(AX), Y1
@@ -1193,58 +1153,58 @@ unit_4_64:
 	JNZ          unit_4_64
 	VPSRLQ       $0x34, Y1, Y0
 	VPADDQ       576(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y1, Y1
-	VPOR         enumConst<>+608(SB), Y1, Y1
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y1, Y1
+	VPOR         enumConst<>+544(SB), Y1, Y1
 	VMOVDQU      Y0, 576(CX)
 	VMOVUPD      Y1, 576(AX)
 	VPSRLQ       $0x34, Y2, Y0
 	VPADDQ       608(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y2, Y2
-	VPOR         enumConst<>+608(SB), Y2, Y2
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y2, Y2
+	VPOR         enumConst<>+544(SB), Y2, Y2
 	VMOVDQU      Y0, 608(CX)
 	VMOVUPD      Y2, 608(AX)
 	VPSRLQ       $0x34, Y3, Y0
 	VPADDQ       704(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y3, Y3
-	VPOR         enumConst<>+608(SB), Y3, Y3
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y3, Y3
+	VPOR         enumConst<>+544(SB), Y3, Y3
 	VMOVDQU      Y0, 704(CX)
 	VMOVUPD      Y3, 704(AX)
 	VPSRLQ       $0x34, Y4, Y0
 	VPADDQ       736(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y4, Y4
-	VPOR         enumConst<>+608(SB), Y4, Y4
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y4, Y4
+	VPOR         enumConst<>+544(SB), Y4, Y4
 	VMOVDQU      Y0, 736(CX)
 	VMOVUPD      Y4, 736(AX)
 	VPSRLQ       $0x34, Y5, Y0
 	VPADDQ       832(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y5, Y5
-	VPOR         enumConst<>+608(SB), Y5, Y5
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y5, Y5
+	VPOR         enumConst<>+544(SB), Y5, Y5
 	VMOVDQU      Y0, 832(CX)
 	VMOVUPD      Y5, 832(AX)
 	VPSRLQ       $0x34, Y6, Y0
 	VPADDQ       864(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y6, Y6
-	VPOR         enumConst<>+608(SB), Y6, Y6
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y6, Y6
+	VPOR         enumConst<>+544(SB), Y6, Y6
 	VMOVDQU      Y0, 864(CX)
 	VMOVUPD      Y6, 864(AX)
 	VPSRLQ       $0x34, Y7, Y0
 	VPADDQ       960(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y7, Y7
-	VPOR         enumConst<>+608(SB), Y7, Y7
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y7, Y7
+	VPOR         enumConst<>+544(SB), Y7, Y7
 	VMOVDQU      Y0, 960(CX)
 	VMOVUPD      Y7, 960(AX)
 	VPSRLQ       $0x34, Y8, Y0
 	VPADDQ       992(CX), Y0, Y0
-	VPSUBQ       enumConst<>+640(SB), Y0, Y0
-	VPAND        enumConst<>+672(SB), Y8, Y8
-	VPOR         enumConst<>+608(SB), Y8, Y8
+	VPSUBQ       enumConst<>+576(SB), Y0, Y0
+	VPAND        enumConst<>+608(SB), Y8, Y8
+	VPOR         enumConst<>+544(SB), Y8, Y8
 	VMOVDQU      Y0, 992(CX)
 	VMOVUPD      Y8, 992(AX)
 	VZEROUPPER
@@ -1467,7 +1427,7 @@ TEXT ·scaledSumAVX2(SB), NOSPLIT, $0-64
 	VBLENDVPD    Y2, Y1, Y0, Y0
 	VPXOR        Y1, Y1, Y1
 	VPXOR        Y2, Y2, Y2
-	VPBROADCASTQ enumConst<>+640(SB), Y3
+	VPBROADCASTQ enumConst<>+576(SB), Y3
 	VPXOR        Y4, Y4, Y4
 	VBROADCASTSD (BX), Y5
 	VMOVDQU      (DX), Y6
@@ -2086,56 +2046,62 @@ TEXT ·boltzmannAVX512(SB), NOSPLIT, $0-32
 	MOVSD        scale+24(FP), X0
 	VBROADCASTSD X0, Z0
 	VBROADCASTSD enumConst<>+0(SB), Z1
-	VBROADCASTSD enumConst<>+32(SB), Z2
+	VBROADCASTSD enumConst<>+64(SB), Z2
 
 next:
 	VCVTDQ2PD         (CX), Z3
 	VMULPD            Z0, Z3, Z3
-	VMAXPD            Z1, Z3, Z3
-	VMINPD            Z2, Z3, Z3
-	VMULPD.BCST       enumConst<>+64(SB), Z3, Z4
-	VRNDSCALEPD       $0x08, Z4, Z4
-	VFNMADD231PD.BCST enumConst<>+96(SB), Z4, Z3
-	VFNMADD231PD.BCST enumConst<>+128(SB), Z4, Z3
-	VBROADCASTSD      enumConst<>+576(SB), Z5
-	VFMADD213PD.BCST  enumConst<>+544(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+512(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+480(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+448(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+416(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+384(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+352(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+320(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+288(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+256(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+224(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+192(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+160(SB), Z3, Z5
-	VSCALEFPD         Z4, Z5, Z3
+	VCMPPD            $0x05, Z1, Z3, K1
+	VMOVAPD           Z3, Z4
+	VFMADD213PD.BCST  enumConst<>+32(SB), Z2, Z4
+	VSUBPD.BCST       enumConst<>+32(SB), Z4, Z5
+	VFNMADD231PD.BCST enumConst<>+96(SB), Z5, Z3
+	VFNMADD231PD.BCST enumConst<>+128(SB), Z5, Z3
+	VBROADCASTSD      enumConst<>+512(SB), Z6
+	VFMADD213PD.BCST  enumConst<>+480(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+448(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+416(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+384(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+352(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+320(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+288(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+256(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+224(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+192(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+160(SB), Z3, Z6
+	VMULPD            Z3, Z3, Z5
+	VFMADD213PD       Z3, Z5, Z6
+	VPSLLQ            $0x34, Z4, Z4
+	VPADDQ.BCST       enumConst<>+544(SB), Z4, Z4
+	VFMADD213PD       Z4, Z4, Z6
+	VMOVAPD.Z         Z6, K1, Z3
 	VMOVUPD           Z3, (AX)
 	VCVTDQ2PD         32(CX), Z3
 	VMULPD            Z0, Z3, Z3
-	VMAXPD            Z1, Z3, Z3
-	VMINPD            Z2, Z3, Z3
-	VMULPD.BCST       enumConst<>+64(SB), Z3, Z4
-	VRNDSCALEPD       $0x08, Z4, Z4
-	VFNMADD231PD.BCST enumConst<>+96(SB), Z4, Z3
-	VFNMADD231PD.BCST enumConst<>+128(SB), Z4, Z3
-	VBROADCASTSD      enumConst<>+576(SB), Z5
-	VFMADD213PD.BCST  enumConst<>+544(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+512(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+480(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+448(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+416(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+384(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+352(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+320(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+288(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+256(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+224(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+192(SB), Z3, Z5
-	VFMADD213PD.BCST  enumConst<>+160(SB), Z3, Z5
-	VSCALEFPD         Z4, Z5, Z3
+	VCMPPD            $0x05, Z1, Z3, K1
+	VMOVAPD           Z3, Z4
+	VFMADD213PD.BCST  enumConst<>+32(SB), Z2, Z4
+	VSUBPD.BCST       enumConst<>+32(SB), Z4, Z5
+	VFNMADD231PD.BCST enumConst<>+96(SB), Z5, Z3
+	VFNMADD231PD.BCST enumConst<>+128(SB), Z5, Z3
+	VBROADCASTSD      enumConst<>+512(SB), Z6
+	VFMADD213PD.BCST  enumConst<>+480(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+448(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+416(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+384(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+352(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+320(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+288(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+256(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+224(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+192(SB), Z3, Z6
+	VFMADD213PD.BCST  enumConst<>+160(SB), Z3, Z6
+	VMULPD            Z3, Z3, Z5
+	VFMADD213PD       Z3, Z5, Z6
+	VPSLLQ            $0x34, Z4, Z4
+	VPADDQ.BCST       enumConst<>+544(SB), Z4, Z4
+	VFMADD213PD       Z4, Z4, Z6
+	VMOVAPD.Z         Z6, K1, Z3
 	VMOVUPD           Z3, 64(AX)
 	ADDQ              $0x40, CX
 	ADDQ              $0x00000080, AX
@@ -2151,54 +2117,60 @@ TEXT ·expAVX512(SB), NOSPLIT, $0-24
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VBROADCASTSD enumConst<>+0(SB), Z0
-	VBROADCASTSD enumConst<>+32(SB), Z1
+	VBROADCASTSD enumConst<>+64(SB), Z1
 
 next:
 	VMOVUPD           (CX), Z2
-	VMAXPD            Z0, Z2, Z2
-	VMINPD            Z1, Z2, Z2
-	VMULPD.BCST       enumConst<>+64(SB), Z2, Z3
-	VRNDSCALEPD       $0x08, Z3, Z3
-	VFNMADD231PD.BCST enumConst<>+96(SB), Z3, Z2
-	VFNMADD231PD.BCST enumConst<>+128(SB), Z3, Z2
-	VBROADCASTSD      enumConst<>+576(SB), Z4
-	VFMADD213PD.BCST  enumConst<>+544(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+512(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+480(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+448(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+416(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+384(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+352(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+320(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+288(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+256(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+224(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+192(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+160(SB), Z2, Z4
-	VSCALEFPD         Z3, Z4, Z2
+	VCMPPD            $0x05, Z0, Z2, K1
+	VMOVAPD           Z2, Z3
+	VFMADD213PD.BCST  enumConst<>+32(SB), Z1, Z3
+	VSUBPD.BCST       enumConst<>+32(SB), Z3, Z4
+	VFNMADD231PD.BCST enumConst<>+96(SB), Z4, Z2
+	VFNMADD231PD.BCST enumConst<>+128(SB), Z4, Z2
+	VBROADCASTSD      enumConst<>+512(SB), Z5
+	VFMADD213PD.BCST  enumConst<>+480(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+448(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+416(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+384(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+352(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+320(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+288(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+256(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+224(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+192(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+160(SB), Z2, Z5
+	VMULPD            Z2, Z2, Z4
+	VFMADD213PD       Z2, Z4, Z5
+	VPSLLQ            $0x34, Z3, Z3
+	VPADDQ.BCST       enumConst<>+544(SB), Z3, Z3
+	VFMADD213PD       Z3, Z3, Z5
+	VMOVAPD.Z         Z5, K1, Z2
 	VMOVUPD           Z2, (AX)
 	VMOVUPD           64(CX), Z2
-	VMAXPD            Z0, Z2, Z2
-	VMINPD            Z1, Z2, Z2
-	VMULPD.BCST       enumConst<>+64(SB), Z2, Z3
-	VRNDSCALEPD       $0x08, Z3, Z3
-	VFNMADD231PD.BCST enumConst<>+96(SB), Z3, Z2
-	VFNMADD231PD.BCST enumConst<>+128(SB), Z3, Z2
-	VBROADCASTSD      enumConst<>+576(SB), Z4
-	VFMADD213PD.BCST  enumConst<>+544(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+512(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+480(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+448(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+416(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+384(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+352(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+320(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+288(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+256(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+224(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+192(SB), Z2, Z4
-	VFMADD213PD.BCST  enumConst<>+160(SB), Z2, Z4
-	VSCALEFPD         Z3, Z4, Z2
+	VCMPPD            $0x05, Z0, Z2, K1
+	VMOVAPD           Z2, Z3
+	VFMADD213PD.BCST  enumConst<>+32(SB), Z1, Z3
+	VSUBPD.BCST       enumConst<>+32(SB), Z3, Z4
+	VFNMADD231PD.BCST enumConst<>+96(SB), Z4, Z2
+	VFNMADD231PD.BCST enumConst<>+128(SB), Z4, Z2
+	VBROADCASTSD      enumConst<>+512(SB), Z5
+	VFMADD213PD.BCST  enumConst<>+480(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+448(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+416(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+384(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+352(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+320(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+288(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+256(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+224(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+192(SB), Z2, Z5
+	VFMADD213PD.BCST  enumConst<>+160(SB), Z2, Z5
+	VMULPD            Z2, Z2, Z4
+	VFMADD213PD       Z2, Z4, Z5
+	VPSLLQ            $0x34, Z3, Z3
+	VPADDQ.BCST       enumConst<>+544(SB), Z3, Z3
+	VFMADD213PD       Z3, Z3, Z5
+	VMOVAPD.Z         Z5, K1, Z2
 	VMOVUPD           Z2, 64(AX)
 	ADDQ              $0x00000080, CX
 	ADDQ              $0x00000080, AX
@@ -2215,7 +2187,7 @@ TEXT ·factorsAVX512(SB), NOSPLIT, $0-40
 	MOVQ         y+16(FP), DX
 	MOVQ         x+24(FP), BX
 	MOVQ         n+32(FP), SI
-	VBROADCASTSD enumConst<>+608(SB), Z0
+	VBROADCASTSD enumConst<>+544(SB), Z0
 	VMOVUPD      (AX), Z1
 	VMOVUPD      64(AX), Z2
 	VMOVUPD      128(AX), Z3
@@ -2291,114 +2263,114 @@ unit_0_0:
 	JNZ          unit_0_0
 	VPSRLQ       $0x34, Z1, Z0
 	VPADDQ       (CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z1, Z1
-	VPORQ.BCST   enumConst<>+608(SB), Z1, Z1
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z1, Z1
+	VPORQ.BCST   enumConst<>+544(SB), Z1, Z1
 	VMOVDQU32    Z0, (CX)
 	VMOVUPD      Z1, (AX)
 	VPSRLQ       $0x34, Z2, Z0
 	VPADDQ       64(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z2, Z2
-	VPORQ.BCST   enumConst<>+608(SB), Z2, Z2
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z2, Z2
+	VPORQ.BCST   enumConst<>+544(SB), Z2, Z2
 	VMOVDQU32    Z0, 64(CX)
 	VMOVUPD      Z2, 64(AX)
 	VPSRLQ       $0x34, Z3, Z0
 	VPADDQ       128(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z3, Z3
-	VPORQ.BCST   enumConst<>+608(SB), Z3, Z3
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z3, Z3
+	VPORQ.BCST   enumConst<>+544(SB), Z3, Z3
 	VMOVDQU32    Z0, 128(CX)
 	VMOVUPD      Z3, 128(AX)
 	VPSRLQ       $0x34, Z4, Z0
 	VPADDQ       192(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z4, Z4
-	VPORQ.BCST   enumConst<>+608(SB), Z4, Z4
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z4, Z4
+	VPORQ.BCST   enumConst<>+544(SB), Z4, Z4
 	VMOVDQU32    Z0, 192(CX)
 	VMOVUPD      Z4, 192(AX)
 	VPSRLQ       $0x34, Z5, Z0
 	VPADDQ       256(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z5, Z5
-	VPORQ.BCST   enumConst<>+608(SB), Z5, Z5
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z5, Z5
+	VPORQ.BCST   enumConst<>+544(SB), Z5, Z5
 	VMOVDQU32    Z0, 256(CX)
 	VMOVUPD      Z5, 256(AX)
 	VPSRLQ       $0x34, Z6, Z0
 	VPADDQ       320(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z6, Z6
-	VPORQ.BCST   enumConst<>+608(SB), Z6, Z6
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z6, Z6
+	VPORQ.BCST   enumConst<>+544(SB), Z6, Z6
 	VMOVDQU32    Z0, 320(CX)
 	VMOVUPD      Z6, 320(AX)
 	VPSRLQ       $0x34, Z7, Z0
 	VPADDQ       384(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z7, Z7
-	VPORQ.BCST   enumConst<>+608(SB), Z7, Z7
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z7, Z7
+	VPORQ.BCST   enumConst<>+544(SB), Z7, Z7
 	VMOVDQU32    Z0, 384(CX)
 	VMOVUPD      Z7, 384(AX)
 	VPSRLQ       $0x34, Z8, Z0
 	VPADDQ       448(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z8, Z8
-	VPORQ.BCST   enumConst<>+608(SB), Z8, Z8
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z8, Z8
+	VPORQ.BCST   enumConst<>+544(SB), Z8, Z8
 	VMOVDQU32    Z0, 448(CX)
 	VMOVUPD      Z8, 448(AX)
 	VPSRLQ       $0x34, Z9, Z0
 	VPADDQ       512(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z9, Z9
-	VPORQ.BCST   enumConst<>+608(SB), Z9, Z9
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z9, Z9
+	VPORQ.BCST   enumConst<>+544(SB), Z9, Z9
 	VMOVDQU32    Z0, 512(CX)
 	VMOVUPD      Z9, 512(AX)
 	VPSRLQ       $0x34, Z10, Z0
 	VPADDQ       576(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z10, Z10
-	VPORQ.BCST   enumConst<>+608(SB), Z10, Z10
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z10, Z10
+	VPORQ.BCST   enumConst<>+544(SB), Z10, Z10
 	VMOVDQU32    Z0, 576(CX)
 	VMOVUPD      Z10, 576(AX)
 	VPSRLQ       $0x34, Z11, Z0
 	VPADDQ       640(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z11, Z11
-	VPORQ.BCST   enumConst<>+608(SB), Z11, Z11
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z11, Z11
+	VPORQ.BCST   enumConst<>+544(SB), Z11, Z11
 	VMOVDQU32    Z0, 640(CX)
 	VMOVUPD      Z11, 640(AX)
 	VPSRLQ       $0x34, Z12, Z0
 	VPADDQ       704(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z12, Z12
-	VPORQ.BCST   enumConst<>+608(SB), Z12, Z12
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z12, Z12
+	VPORQ.BCST   enumConst<>+544(SB), Z12, Z12
 	VMOVDQU32    Z0, 704(CX)
 	VMOVUPD      Z12, 704(AX)
 	VPSRLQ       $0x34, Z13, Z0
 	VPADDQ       768(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z13, Z13
-	VPORQ.BCST   enumConst<>+608(SB), Z13, Z13
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z13, Z13
+	VPORQ.BCST   enumConst<>+544(SB), Z13, Z13
 	VMOVDQU32    Z0, 768(CX)
 	VMOVUPD      Z13, 768(AX)
 	VPSRLQ       $0x34, Z14, Z0
 	VPADDQ       832(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z14, Z14
-	VPORQ.BCST   enumConst<>+608(SB), Z14, Z14
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z14, Z14
+	VPORQ.BCST   enumConst<>+544(SB), Z14, Z14
 	VMOVDQU32    Z0, 832(CX)
 	VMOVUPD      Z14, 832(AX)
 	VPSRLQ       $0x34, Z15, Z0
 	VPADDQ       896(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z15, Z15
-	VPORQ.BCST   enumConst<>+608(SB), Z15, Z15
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z15, Z15
+	VPORQ.BCST   enumConst<>+544(SB), Z15, Z15
 	VMOVDQU32    Z0, 896(CX)
 	VMOVUPD      Z15, 896(AX)
 	VPSRLQ       $0x34, Z16, Z0
 	VPADDQ       960(CX), Z0, Z0
-	VPSUBQ.BCST  enumConst<>+640(SB), Z0, Z0
-	VPANDQ.BCST  enumConst<>+672(SB), Z16, Z16
-	VPORQ.BCST   enumConst<>+608(SB), Z16, Z16
+	VPSUBQ.BCST  enumConst<>+576(SB), Z0, Z0
+	VPANDQ.BCST  enumConst<>+608(SB), Z16, Z16
+	VPORQ.BCST   enumConst<>+544(SB), Z16, Z16
 	VMOVDQU32    Z0, 960(CX)
 	VMOVUPD      Z16, 960(AX)
 	VZEROUPPER
@@ -2509,7 +2481,7 @@ TEXT ·scaledSumAVX512(SB), NOSPLIT, $0-64
 	VPSHUFD      $0x4e, Z0, Z1
 	VPMAXSQ      Z1, Z0, Z0
 	VPXORD       Z3, Z3, Z3
-	VPBROADCASTQ enumConst<>+640(SB), Z1
+	VPBROADCASTQ enumConst<>+576(SB), Z1
 	VPXORD       Z4, Z4, Z4
 	VBROADCASTSD (BX), Z2
 	VMOVDQU32    (DX), Z5

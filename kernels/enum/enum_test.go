@@ -3,12 +3,12 @@ package enum
 import (
 	"fmt"
 	"math"
-	"math/big"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"kadanoff/kernels/isa"
+	"kadanoff/spin/fmath"
 )
 
 // guarded returns a slice of n elements between guard values, at an odd offset
@@ -155,12 +155,12 @@ func TestExp(t *testing.T) {
 		const n = 16 * 61
 		x, _ := guarded(n, math.NaN())
 		for i := range x {
-			x[i] = (rng.Float64() - 0.5) * 1500
+			x[i] = (rng.Float64() - 0.5) * 1416
 		}
-		copy(x, []float64{0, math.Copysign(0, -1), 1, -1, -745, -745.13, -745.14, -746, -1e300, 709.78, 709.79, 1e300, math.Inf(1), math.Inf(-1), 5e-324, -708.5})
+		copy(x, []float64{0, math.Copysign(0, -1), 1, -1, -707.99, -708, -708.01, -746, -1e300, 707.9, 708, 0.3466, -0.3466, math.Inf(-1), 5e-324, -1e9})
 		want := make([]float64, n)
 		for i := range x {
-			want[i] = Exp(x[i])
+			want[i] = fmath.Exp(x[i])
 		}
 		dst, whole := guarded(n, -7.5)
 		k.Exp(dst, x)
@@ -169,7 +169,7 @@ func TestExp(t *testing.T) {
 		e, _ := guarded[int32](n, 0)
 		for i := range e {
 			e[i] = int32(rng.IntN(3000)) - 100
-			want[i] = Exp(float64(e[i]) * -0.37)
+			want[i] = fmath.Exp(float64(e[i]) * -0.37)
 		}
 		k.Boltzmann(dst, e, -0.37)
 		equalBits(t, "boltzmann", dst, want)
@@ -179,62 +179,13 @@ func TestExp(t *testing.T) {
 	})
 }
 
-// bigExp sums the Taylor series of e^(x/2^64) in 300 bits and squares it 64
-// times.
-func bigExp(x float64) *big.Float {
-	prec := uint(400)
-	z := new(big.Float).SetPrec(prec).SetFloat64(x)
-	z.SetMantExp(z, -64)
-	sum, term := big.NewFloat(1).SetPrec(prec), big.NewFloat(1).SetPrec(prec)
-	for k := 1; k < 30; k++ {
-		term.Mul(term, z)
-		term.Quo(term, new(big.Float).SetPrec(prec).SetInt64(int64(k)))
-		sum.Add(sum, term)
-	}
-	for range 64 {
-		sum.Mul(sum, sum)
-	}
-	return sum
-}
-
-func TestExpAndLogAccuracy(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
-	worst, worstLog := 0.0, 0.0
-	for range 2000 {
-		x := (rng.Float64() - 0.5) * 1400
-		got, want := Exp(x), bigExp(x)
-		f, _ := want.Float64()
-		ulp := math.Nextafter(f, math.Inf(1)) - f
-		d, _ := new(big.Float).Sub(big.NewFloat(got), want).Float64()
-		worst = max(worst, math.Abs(d)/ulp)
-		// ln got = x - d/got, to first order in the error of Exp
-		l := Log(got)
-		ref := x + d/got
-		if math.Abs(ref) > 1 {
-			worstLog = max(worstLog, math.Abs(l-ref)/(math.Nextafter(math.Abs(ref), math.Inf(1))-math.Abs(ref)))
-		}
-	}
-	t.Logf("worst error: Exp %.2f ulp, Log %.2f ulp", worst, worstLog)
-	if worst > 1 || worstLog > 1.5 {
-		t.Errorf("Exp is off by %.2f ulp, Log by %.2f", worst, worstLog)
-	}
-	if Log(1) != 0 || Exp(0) != 1 || Exp(-746) != 0 || !math.IsInf(Exp(710), 1) || Exp(-745.13) == 0 {
-		t.Error("special values of Exp or Log are off")
-	}
-	for _, x := range []float64{0.7, 0.70711, 0.999, 1.001, 1.4142, 2, 1 << 40} {
-		if math.Abs(Log(x)-math.Log(x)) > 3e-16*max(1, math.Abs(math.Log(x))) {
-			t.Errorf("Log(%v) = %v, want %v", x, Log(x), math.Log(x))
-		}
-	}
-}
-
 func TestFactorsAndScaledSum(t *testing.T) {
 	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
 		for _, n := range []int{1, 3, 7, 31} {
 			fill := func(n int) []float64 {
 				s, _ := guarded(n, math.NaN())
 				for i := range s {
-					s[i] = Exp(rng.NormFloat64())
+					s[i] = fmath.Exp(rng.NormFloat64())
 				}
 				return s
 			}

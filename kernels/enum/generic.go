@@ -3,6 +3,8 @@ package enum
 import (
 	"math"
 	"unsafe"
+
+	"kadanoff/spin/fmath"
 )
 
 // The definitions in plain Go. They take pointers, as the assembly does, so
@@ -21,18 +23,18 @@ var generic = paths{
 	boltzmann: func(dst *float64, energy *int32, n int, scale float64) {
 		d := slice(dst, n)
 		for i, e := range slice(energy, n) {
-			d[i] = Exp(float64(e) * scale)
+			d[i] = fmath.Exp(float64(e) * scale)
 		}
 	},
 	exp: func(dst, x *float64, n int) {
 		d := slice(dst, n)
 		for i, v := range slice(x, n) {
-			d[i] = Exp(v)
+			d[i] = fmath.Exp(v)
 		}
 	},
-	factors:    factorsGeneric,
-	scaledSum:  scaledSumGeneric,
-	countPairs: countGeneric,
+	factors:   factorsGeneric,
+	scaledSum: scaledSumGeneric,
+	count:     countGeneric,
 }
 
 func slice[T any](p *T, n int) []T { return unsafe.Slice(p, n) }
@@ -125,9 +127,8 @@ func scaledSumGeneric(sum, mantissa *float64, exponent *int64, rowMantissa, colM
 	return top
 }
 
-func countGeneric(table *uint32, index *int32, n int) {
-	// The length of the table is not passed on; the caller proves the range.
-	for _, i := range slice(index, n) {
-		*(*uint32)(unsafe.Add(unsafe.Pointer(table), 4*int64(i)))++
+func countGeneric(table []uint32, index []int32) {
+	for _, i := range index {
+		table[i]++
 	}
 }

@@ -110,14 +110,14 @@ func constants() table {
 		}
 	}
 	f := func(name string, x float64) { add(name, math.Float64bits(x)) }
-	f("low", -746)
-	f("high", 710)
-	f("log2e", math.Log2E)
-	f("ln2hi", math.Ln2)
-	f("ln2lo", 2.3190468138462996e-17)
+	// the constants of kadanoff/spin/fmath
+	f("low", -708)
+	f("magic", 1<<52+1<<51)
+	f("log2e", 1.44269504088896338700e+00)
+	f("ln2hi", 6.93147180369123816490e-01)
+	f("ln2lo", 1.90821492927058770002e-10)
 	fact := 1.0
-	f("c0", 1)
-	for k := 1; k <= 13; k++ {
+	for k := 2; k <= 13; k++ {
 		fact *= float64(k)
 		f(fmt.Sprint("c", k), 1/fact)
 	}
@@ -127,16 +127,7 @@ func constants() table {
 	return t
 }
 
-// arithmetic with a constant of the table as one operand
-
-func (p path) mulConst(t table, name string, a, dst reg.VecVirtual) {
-	if p.wide() {
-		VMULPD_BCST(t.mem(name), a, dst)
-		return
-	}
-	VMULPD(t.mem(name), a, dst)
-}
-
+// broadcast returns a register full of a constant.
 func (p path) broadcast(t table, name string) reg.VecVirtual {
 	v := p.vec()
 	VBROADCASTSD(t.mem(name), v)
@@ -333,43 +324,46 @@ func addRows(p path, width int) {
 	RET()
 }
 
-// exp replaces x by e^x.
-func (p path) exp(t table, x reg.VecVirtual, low, high reg.VecVirtual) {
-	VMAXPD(low, x, x)
-	VMINPD(high, x, x)
-	n := p.vec()
-	p.mulConst(t, "log2e", x, n)
+// exp replaces x by e^x, step by step as fmath.Exp does.
+func (p path) exp(t table, x, low, log2e reg.VecVirtual) {
+	n, k, zero := p.vec(), p.vec(), p.vec()
+	var normal reg.OpmaskVirtual
 	if p.wide() {
-		VRNDSCALEPD(Imm(8), n, n)
-		VFNMADD231PD_BCST(t.mem("ln2hi"), n, x)
-		VFNMADD231PD_BCST(t.mem("ln2lo"), n, x)
+		normal = K()
+		VCMPPD(Imm(5), low, x, normal) // not below
 	} else {
-		VROUNDPD(Imm(8), n, n)
-		VFNMADD231PD(t.mem("ln2hi"), n, x)
-		VFNMADD231PD(t.mem("ln2lo"), n, x)
+		VCMPPD(Imm(1), low, x, zero) // below
+	}
+	p.copy(x, n)
+	p.fmaConst(t, "magic", log2e, n) // the integer is in the low bits of n
+	if p.wide() {
+		VSUBPD_BCST(t.mem("magic"), n, k)
+		VFNMADD231PD_BCST(t.mem("ln2hi"), k, x)
+		VFNMADD231PD_BCST(t.mem("ln2lo"), k, x)
+	} else {
+		VSUBPD(t.mem("magic"), n, k)
+		VFNMADD231PD(t.mem("ln2hi"), k, x)
+		VFNMADD231PD(t.mem("ln2lo"), k, x)
 	}
 	y := p.vec()
 	VBROADCASTSD(t.mem("c13"), y)
-	for k := 12; k >= 0; k-- {
-		p.fmaConst(t, fmt.Sprint("c", k), x, y)
+	for j := 12; j >= 2; j-- {
+		p.fmaConst(t, fmt.Sprint("c", j), x, y)
 	}
+	VMULPD(x, x, k)
+	VFMADD213PD(x, k, y)
+	VPSLLQ(Imm(52), n, n)
 	if p.wide() {
-		VSCALEFPD(n, y, x)
-		return
+		VPADDQ_BCST(t.mem("one"), n, n)
+	} else {
+		VPADDQ(t.mem("one"), n, n)
 	}
-	// 2^n in two exact steps, the second of which may round to a subnormal
-	n1, n2 := XMM(), XMM()
-	VCVTPD2DQY(n, n2)
-	VPSRAD(Imm(1), n2, n1)
-	VPSUBD(n1, n2, n2)
-	for _, half := range []reg.VecVirtual{n1, n2} {
-		w := YMM()
-		VPMOVSXDQ(half, w)
-		VPADDQ(t.mem("bias"), w, w)
-		VPSLLQ(Imm(52), w, w)
-		VMULPD(w, y, y)
+	VFMADD213PD(n, n, y)
+	if p.wide() {
+		VMOVAPD_Z(y, normal, x)
+	} else {
+		VANDNPD(y, zero, x)
 	}
-	p.copy(y, x)
 }
 
 func boltzmann(p path, t table) {
@@ -381,13 +375,13 @@ func boltzmann(p path, t table) {
 	sx := Load(Param("scale"), XMM())
 	scale := p.vec()
 	VBROADCASTSD(sx, scale)
-	low, high := p.broadcast(t, "low"), p.broadcast(t, "high")
+	low, log2e := p.broadcast(t, "low"), p.broadcast(t, "log2e")
 	Label("next")
 	for v := range 2 {
 		x := p.vec()
 		VCVTDQ2PD(Mem{Base: energy, Disp: v * p.bytes / 2}, x)
 		VMULPD(scale, x, x)
-		p.exp(t, x, low, high)
+		p.exp(t, x, low, log2e)
 		VMOVUPD(x, Mem{Base: dst, Disp: v * p.bytes})
 	}
 	ADDQ(Imm(uint64(p.bytes)), energy)
@@ -403,12 +397,12 @@ func exponential(p path, t table) {
 	dst := Load(Param("dst"), GP64())
 	src := Load(Param("x"), GP64())
 	n := Load(Param("n"), GP64())
-	low, high := p.broadcast(t, "low"), p.broadcast(t, "high")
+	low, log2e := p.broadcast(t, "low"), p.broadcast(t, "log2e")
 	Label("next")
 	for v := range 2 {
 		x := p.vec()
 		VMOVUPD(Mem{Base: src, Disp: v * p.bytes}, x)
-		p.exp(t, x, low, high)
+		p.exp(t, x, low, log2e)
 		VMOVUPD(x, Mem{Base: dst, Disp: v * p.bytes})
 	}
 	ADDQ(U32(uint32(2*p.bytes)), src)
