@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/cpuid/v2"
 
 	"kadanoff/backend"
+	"kadanoff/kernels/elem"
 	"kadanoff/kernels/gibbs"
 	"kadanoff/kernels/isa"
 )
@@ -31,6 +32,7 @@ func init() {
 type Backend struct {
 	level   isa.Level
 	gibbs   *gibbs.Kernel
+	elem    *elem.Kernel
 	team    *team
 	members []*member // one for each member of the team
 	closed  sync.Once
@@ -54,7 +56,7 @@ func New(o backend.Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{level: level, gibbs: gibbs.For(level), team: newTeam(threads)}
+	b := &Backend{level: level, gibbs: gibbs.For(level), elem: elem.For(level), team: newTeam(threads)}
 	for range threads {
 		b.members = append(b.members, &member{scratch: gibbs.NewScratch()})
 	}

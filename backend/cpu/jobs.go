@@ -7,7 +7,6 @@ import (
 	"kadanoff/backend"
 	"kadanoff/kernels/gibbs"
 	"kadanoff/spin"
-	"kadanoff/spin/fmath"
 )
 
 // loop is a body whose items do not depend on each other.
@@ -193,9 +192,7 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 			clear(out)
 			for u := range f.units {
 				rest := float64(base[fs+u]) * (1 - at)
-				for c, x := range a[u*fieldStride:][:len(out)] {
-					out[c] += fmath.LnCosh2(math.FMA(float64(x), at, rest) * unit)
-				}
+				b.elem.AddLnCosh2(out, a[u*fieldStride:][:len(out)], at, rest, unit)
 			}
 			for c := range out {
 				given := math.FMA(float64(b1[c]), at, float64(float64(b0[c])*(1-at)))
@@ -214,9 +211,22 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 	n := job.Network
 	visible, hidden := n.Layers[0], n.Layers[1]
 	unit := math.Ldexp(1, -int(n.Frac))
-	w := make([]float64, visible*hidden)
-	for i, x := range n.Blocks[0].W {
-		w[i] = float64(x)
+	// Both orders of the weights, so that every field grows by whole rows.
+	byVisible, byHidden := make([]float64, visible*hidden), make([]float64, visible*hidden)
+	for k, x := range n.Blocks[0].W {
+		byVisible[k] = float64(x)
+		byHidden[k%hidden*visible+k/hidden] = float64(x)
+	}
+	bias := make([]float64, n.Units())
+	for u, x := range n.Bias {
+		bias[u] = float64(x)
+	}
+	half := func(dst, bias, src, w []float64) {
+		copy(dst, bias)
+		for i, x := range src {
+			b.elem.Axpy(dst, w[i*len(dst):(i+1)*len(dst)], x)
+		}
+		b.elem.Tanh(dst, unit)
 	}
 	buf := make([][]float64, b.team.size)
 	err := b.each(ctx, job.Chains, func(member, c int) {
@@ -228,25 +238,8 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 			if ctx.Err() != nil {
 				return
 			}
-			for a := range h {
-				h[a] = float64(n.Bias[visible+a])
-			}
-			for i, x := range v {
-				row := w[i*hidden : (i+1)*hidden]
-				for a := range h {
-					h[a] = math.FMA(row[a], x, h[a])
-				}
-			}
-			for a := range h {
-				h[a] = fmath.Tanh(h[a] * unit)
-			}
-			for i := range v {
-				f := float64(n.Bias[i])
-				for a, x := range w[i*hidden : (i+1)*hidden] {
-					f = math.FMA(x, h[a], f)
-				}
-				v[i] = fmath.Tanh(f * unit)
-			}
+			half(h, bias[visible:], v, byVisible)
+			half(v, bias[:visible], h, byHidden)
 		}
 		if job.Hidden != nil {
 			copy(job.Hidden[c*hidden:(c+1)*hidden], h)
