@@ -23,6 +23,11 @@ type enumeration struct {
 	work        progress
 }
 
+// Enumerate visits all states of the job's shard.
+func (b *Backend) Enumerate(ctx context.Context, job *backend.EnumerateJob) (*backend.EnumeratePart, error) {
+	return enumerate(ctx, enum.For(b.level), b.team.size, job)
+}
+
 // enumerate does the shard of a job.
 func enumerate(ctx context.Context, k *enum.Kernel, threads int, job *backend.EnumerateJob) (*backend.EnumeratePart, error) {
 	if err := job.Check(); err != nil {
