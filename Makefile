@@ -1,0 +1,48 @@
+# make help lists the targets.
+export CGO_ENABLED ?= 0
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+KERNELS     := $(notdir $(patsubst %/main.go,%,$(wildcard kernels/_gen/*/main.go)))
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## both commands, to bin/
+	go build -o bin/ ./cmd/...
+
+.PHONY: test
+test: ## all tests
+	go test ./...
+
+.PHONY: check
+check: test vet lint race generated ## everything that must hold before a change is done
+
+.PHONY: vet
+vet: ## go vet for amd64 and arm64
+	GOARCH=amd64 go vet ./...
+	GOARCH=arm64 go vet ./...
+
+.PHONY: lint
+lint: ## formatting and staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "gofmt wants changes in:"; gofmt -l .; exit 1; }
+	go run $(STATICCHECK) ./...
+
+.PHONY: race
+race: ## the concurrent packages under the race detector (needs a C compiler)
+	@command -v $${CC:-gcc} >/dev/null || { echo "the race detector needs a C compiler: install gcc"; exit 1; }
+	CGO_ENABLED=1 go test -race -short ./backend/... ./kernels/... ./train/... ./comm/... ./cmd/...
+
+.PHONY: generate
+generate: ## run all committed generators
+	go generate ./...
+	@set -e; for k in $(KERNELS); do echo "kernels/_gen/$$k"; .ci/generate-kernel $$k; done
+
+.PHONY: generated
+generated: generate ## generated files are up to date
+	@git diff --exit-code --stat || { echo "generated files differ: commit what make generate wrote"; exit 1; }
+
+.PHONY: bench
+bench: ## checks and speeds of this machine
+	go run ./cmd/rbmbench

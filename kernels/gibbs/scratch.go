@@ -1,0 +1,46 @@
+package gibbs
+
+import "unsafe"
+
+// Scratch is the working memory of one goroutine. It grows to the largest
+// call and is not allocated again after that.
+type Scratch struct {
+	index   []byte   // indices of a chunk, in the path's layout
+	table   []byte   // tables of a block of groups
+	acc     []int32  // fields of a slab over a chunk
+	random  []uint16 // high halves of the draws of a slab
+	bytes   []uint8  // spins of eight units, a byte for each chain
+	factors []float32
+	ties    []tie
+	words   []uint64
+
+	// of SpinMeans
+	transposed []uint64
+	weights    Weights
+	step       Step
+}
+
+// tie is a set of spins that 16 bits do not decide: the i-th of 32 elements
+// from 32·at on when bit i of mask is set.
+type tie struct {
+	at   uint32
+	mask uint32
+}
+
+// NewScratch returns an empty Scratch.
+func NewScratch() *Scratch { return new(Scratch) }
+
+// grow returns s with length n, on a 64-byte boundary, with any content.
+func grow[T any](s []T, n int) []T {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	size := int(unsafe.Sizeof(*new(T)))
+	pad := 64 / size
+	s = make([]T, n+pad)
+	off := 0
+	for uintptr(unsafe.Pointer(unsafe.SliceData(s[off:])))%64 != 0 {
+		off++
+	}
+	return s[off : off+n : off+n]
+}
