@@ -81,7 +81,8 @@ func (j *FreeEnergyJob) Check(dst []float64) error {
 //	h = tanh(c + Wᵀv),  v = tanh(b + W h)
 //
 // in float64. Visible holds the configurations on entry and the result on
-// return, Hidden the last hidden means.
+// return, Hidden the last hidden means (zero after no steps); a call that is
+// stopped leaves some chains further than others.
 type MeansJob struct {
 	Network *spin.Network // two layers, coupled only to each other, densely
 	Chains  int

@@ -65,6 +65,12 @@ type Step struct {
 
 	Unit0, Unit1 int // Unit0 a multiple of UnitBlock, Unit1 one too or the number of units
 	Word0, Word1 int
+
+	// Epoch, when not zero, promises that the input rows are those of every
+	// other call with this Epoch: a Scratch that holds their indices for the
+	// same words uses them again. Cutting a half step into many small calls
+	// then costs nothing.
+	Epoch uint64
 }
 
 // ListStep is a step of sparse block Gibbs: the units of Units, which are not
@@ -202,7 +208,10 @@ func (k *Kernel) each(s *Step, sc *Scratch, use func(u, u1, w0, w1 int)) {
 	}
 	for w0 := s.Word0; w0 < s.Word1; w0 += chunk {
 		w1 := min(s.Word1, w0+chunk)
-		k.path.begin(s, sc, w0, w1)
+		if held := (indexed{s.Epoch, w0, w1}); s.Epoch == 0 || held != sc.held {
+			k.path.begin(s, sc, w0, w1)
+			sc.held = held
+		}
 		for u := s.Unit0; u < s.Unit1; u += slab {
 			k.path.sums(s, sc, u, w0, w1)
 			if s.Mix.On {

@@ -6,6 +6,7 @@ import "unsafe"
 // call and is not allocated again after that.
 type Scratch struct {
 	index   []byte   // indices of a chunk, in the path's layout
+	held    indexed  // what index holds
 	table   []byte   // tables of a block of groups
 	acc     []int32  // fields of a slab over a chunk
 	random  []uint16 // high halves of the draws of a slab
@@ -18,6 +19,12 @@ type Scratch struct {
 	transposed []uint64
 	weights    Weights
 	step       Step
+}
+
+// indexed names the input rows and words whose indices a Scratch holds.
+type indexed struct {
+	epoch  uint64
+	w0, w1 int
 }
 
 // tie is a set of spins that 16 bits do not decide: the i-th of 32 elements

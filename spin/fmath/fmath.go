@@ -26,7 +26,7 @@ var expm1Coeffs = [12]float64{
 	1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800,
 }
 
-// reduce returns k and eʳ−1 with x = k·ln 2 + r, for MinExp ≤ x ≤ 0.
+// reduce returns 2ᵏ and eʳ−1 with x = k·ln 2 + r, for |x| ≤ 708.
 func reduce(x float64) (scale, p float64) {
 	k := math.FMA(x, Log2E, roundMagic) - roundMagic
 	r := math.FMA(-k, Ln2Hi, x)
@@ -40,7 +40,7 @@ func reduce(x float64) (scale, p float64) {
 	return scale, p
 }
 
-// Exp returns eˣ for x ≤ 0, with a relative error below 2⁻⁵²; 0 for
+// Exp returns eˣ for x ≤ 708, with a relative error below 2⁻⁵²; 0 for
 // x < MinExp.
 func Exp(x float64) float64 {
 	if x < MinExp {

@@ -1,0 +1,252 @@
+package cpu
+
+import (
+	"context"
+	"math"
+
+	"kadanoff/backend"
+	"kadanoff/kernels/gibbs"
+	"kadanoff/spin"
+)
+
+// loop is a body whose items do not depend on each other.
+type loop struct {
+	ctx context.Context
+	n   int
+	do  func(member, item int)
+}
+
+func (l *loop) work(t *team, member int) {
+	for {
+		i := t.claim()
+		if i >= l.n {
+			break
+		}
+		if l.ctx.Err() != nil {
+			t.stop()
+			break
+		}
+		l.do(member, i)
+	}
+	t.barrier()
+}
+
+// each calls do for items 0 … n−1, spread over the team, until ctx ends.
+func (b *Backend) each(ctx context.Context, n int, do func(member, item int)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.team.run(&loop{ctx, n, do}) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// jobWords is how many words of 64 chains an item of a job takes.
+const jobWords = 4
+
+func words(b *spin.Batch) int { return (b.Words + jobWords - 1) / jobWords }
+
+// Energy computes exact energies. An RBM's come from its hidden fields,
+// E = −b·v − Σ_a h_a (c_a + Σ_i W_ia v_i), any other network's pair by pair.
+func (b *Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) error {
+	if err := job.Check(dst); err != nil {
+		return err
+	}
+	if backend.CheckRBM(job.Network) == nil {
+		return b.energyRBM(ctx, job, dst)
+	}
+	n, s := job.Network, job.States
+	return b.each(ctx, words(s), func(_, item int) {
+		c0, c1 := item*jobWords*64, min(s.Chains, (item+1)*jobWords*64)
+		e := dst[c0:c1]
+		clear(e)
+		for u, bias := range n.Bias {
+			addSigned(e, s.Row(u)[c0/64:], nil, -int64(bias))
+		}
+		for k := range n.Blocks {
+			blk := &n.Blocks[k]
+			fa, fb := n.First(blk.A), n.First(blk.B)
+			blk.Each(n.Layers[blk.B], func(i, j int, w int32) {
+				if w != 0 && (blk.A != blk.B || i < j) {
+					addSigned(e, s.Row(fa + i)[c0/64:], s.Row(fb + j)[c0/64:], -int64(w))
+				}
+			})
+		}
+	})
+}
+
+// addSigned adds x·s to the chains of e, where s is a row's spin, times that of
+// another row if there is one.
+func addSigned(e []int64, a, b []uint64, x int64) {
+	for w := 0; w*64 < len(e); w++ {
+		up := a[w]
+		if b != nil {
+			up = ^(up ^ b[w])
+		}
+		part := e[w*64 : min(len(e), w*64+64)]
+		for c := range part {
+			sign := int64(up>>c&1) - 1 // 0 for +1, −1 for −1
+			part[c] += (x ^ sign) - sign
+		}
+	}
+}
+
+// fields are the fields of one layer of an RBM given the other.
+type fields struct {
+	b     *Backend
+	step  gibbs.Step
+	units int
+	buf   [][]int32 // for each member: [units][jobWords·64]
+}
+
+func (b *Backend) newFields(n *spin.Network, layer int, given *spin.Batch) *fields {
+	f := &fields{b: b, units: n.Layers[layer], buf: make([][]int32, b.team.size)}
+	in := n.Layers[1-layer]
+	f.step = gibbs.Step{
+		Weights: b.gibbs.NewWeights(in, f.units),
+		In:      []gibbs.Rows{{Bits: given.Bits, Stride: given.Words, N: in}},
+		Rule:    gibbs.Rule{Frac: n.Frac, Chains: given.Chains},
+		Unit1:   f.units,
+	}
+	first := n.First(layer)
+	b.gibbs.Pack(f.step.Weights, n.Bias[first:first+f.units],
+		[]gibbs.Block{{Src: n.Blocks[0].W, Stride: n.Layers[1], Transposed: layer == 0, In: in}}, 0, f.units)
+	return f
+}
+
+// fieldStride is the distance between the rows of fields.of.
+const fieldStride = jobWords * 64
+
+// of returns the fields of an item's chains, [units][fieldStride].
+func (f *fields) of(member, item int) []int32 {
+	if f.buf[member] == nil {
+		f.buf[member] = make([]int32, f.units*fieldStride)
+	}
+	s := f.step
+	w0 := item * jobWords
+	w1 := min(w0+jobWords, (s.Chains+63)/64)
+	in := s.In[0]
+	if in.N > 0 {
+		in.Bits = in.Bits[w0:]
+	}
+	// The chunk becomes the whole batch, so that rows start at the buffer's.
+	s.In = []gibbs.Rows{in}
+	s.Chains -= w0 * 64
+	s.Chains = min(s.Chains, (w1-w0)*64)
+	s.Word1 = w1 - w0
+	f.b.gibbs.Fields(f.buf[member], fieldStride, &s, f.b.members[member].scratch)
+	return f.buf[member]
+}
+
+func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []int64) error {
+	n, s := job.Network, job.States
+	visible := n.Layers[0]
+	f := b.newFields(n, 1, s.Rows(0, visible))
+	return b.each(ctx, words(s), func(member, item int) {
+		a := f.of(member, item)
+		c0, c1 := item*fieldStride, min(s.Chains, (item+1)*fieldStride)
+		e := dst[c0:c1]
+		clear(e)
+		for i := range visible {
+			addSigned(e, s.Row(i)[c0/64:], nil, -int64(n.Bias[i]))
+		}
+		for u := range f.units {
+			row, up := a[u*fieldStride:][:len(e)], s.Row(visible + u)[c0/64:]
+			for c, x := range row {
+				sign := int64(up[c>>6]>>(c&63)&1) - 1
+				e[c] -= (int64(x) ^ sign) - sign
+			}
+		}
+	})
+}
+
+// FreeEnergy computes F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i),
+// the sum over a in ascending order, chains in the lanes.
+func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
+	if err := job.Check(dst); err != nil {
+		return err
+	}
+	n, s := job.Network, job.States
+	base, mix := job.Base, job.Mix
+	if mix == nil {
+		mix = []uint32{backend.MixOne}
+	}
+	if base == nil {
+		base = make([]int32, n.Units())
+	}
+	f := b.newFields(n, job.Summed, s)
+	fs, fg := n.First(job.Summed), n.First(1-job.Summed)
+	unit := math.Ldexp(1, -int(n.Frac))
+	return b.each(ctx, words(s), func(member, item int) {
+		a := f.of(member, item)
+		c0, c1 := item*fieldStride, min(s.Chains, (item+1)*fieldStride)
+		var b1, b0 [fieldStride]int64
+		for i := range s.Units {
+			addSigned(b1[:c1-c0], s.Row(i)[c0/64:], nil, int64(n.Bias[fg+i]))
+			addSigned(b0[:c1-c0], s.Row(i)[c0/64:], nil, int64(base[fg+i]))
+		}
+		for p, m := range mix {
+			at := math.Ldexp(float64(m), -24)
+			out := dst[p*s.Chains+c0 : p*s.Chains+c1]
+			clear(out)
+			for u := range f.units {
+				rest := float64(base[fs+u]) * (1 - at)
+				b.elem.AddLnCosh2(out, a[u*fieldStride:][:len(out)], at, rest, unit)
+			}
+			for c := range out {
+				given := math.FMA(float64(b1[c]), at, float64(float64(b0[c])*(1-at)))
+				out[c] = -(float64(given*unit) + out[c])
+			}
+		}
+	})
+}
+
+// Means iterates h = tanh(c + Wᵀv), v = tanh(b + W h), every field one chain of
+// fused multiply-adds in ascending order of the units heard.
+func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
+	if err := job.Check(); err != nil {
+		return err
+	}
+	n := job.Network
+	visible, hidden := n.Layers[0], n.Layers[1]
+	unit := math.Ldexp(1, -int(n.Frac))
+	// Both orders of the weights, so that every field grows by whole rows.
+	byVisible, byHidden := make([]float64, visible*hidden), make([]float64, visible*hidden)
+	for k, x := range n.Blocks[0].W {
+		byVisible[k] = float64(x)
+		byHidden[k%hidden*visible+k/hidden] = float64(x)
+	}
+	bias := make([]float64, n.Units())
+	for u, x := range n.Bias {
+		bias[u] = float64(x)
+	}
+	half := func(dst, bias, src, w []float64) {
+		copy(dst, bias)
+		for i, x := range src {
+			b.elem.Axpy(dst, w[i*len(dst):(i+1)*len(dst)], x)
+		}
+		b.elem.Tanh(dst, unit)
+	}
+	buf := make([][]float64, b.team.size)
+	err := b.each(ctx, job.Chains, func(member, c int) {
+		if buf[member] == nil {
+			buf[member] = make([]float64, hidden)
+		}
+		v, h := job.Visible[c*visible:(c+1)*visible], buf[member]
+		for range job.Steps {
+			if ctx.Err() != nil {
+				return
+			}
+			half(h, bias[visible:], v, byVisible)
+			half(v, bias[:visible], h, byHidden)
+		}
+		if job.Hidden != nil {
+			copy(job.Hidden[c*hidden:(c+1)*hidden], h)
+		}
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}

@@ -1,0 +1,427 @@
+package cpu
+
+import (
+	"context"
+	"errors"
+
+	"kadanoff/backend"
+	"kadanoff/kernels/gibbs"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+// sampler keeps chains as bit rows in which each layer starts at a multiple of
+// eight rows, so that a row's number is its unit's number in the random
+// streams.
+type sampler struct {
+	b       *Backend
+	network *spin.Network
+	chains  int
+	words   int
+	rows    gibbs.Rows
+	row     []int32 // row of each unit
+
+	first   []int // first row of each layer
+	rule    gibbs.Rule
+	base    []int32 // by row; nil for none
+	steps   [][]step
+	clamped []int32 // rows
+	sweep   uint64
+	saved   []uint64 // rows before the sweep in progress
+
+	// CSR couplings by row, for colours that are not whole dense layers.
+	csr struct {
+		ptr  []int
+		col  []int32
+		w    []int32
+		bias []int32
+	}
+
+	spec    backend.MomentSpec
+	sums    backend.Moments
+	pending pending
+
+	call struct { // the Sweep call in progress
+		ctx context.Context
+		n   int
+	}
+	closed bool
+}
+
+// step updates one colour, or the part of it that lies in one dense layer.
+type step struct {
+	// A dense layer, when weights is not nil.
+	layer   int
+	weights *gibbs.Weights
+	in      []gibbs.Rows
+	blocks  []int // the network's blocks behind weights, in the order of in
+	// Any units, by row, otherwise.
+	list []int32
+
+	items []item
+}
+
+// item is what one member of the team claims: units and words of a step.
+type item struct {
+	unit0, unit1 int // of the layer, or places in the list
+	word0, word1 int
+}
+
+// NewSampler starts chains on the CPU.
+func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	n := spec.Network
+	s := &sampler{
+		b: b, chains: spec.Chains, words: (spec.Chains + 63) / 64,
+		sweep: spec.FirstSweep, spec: spec.Moments,
+	}
+	total := 0
+	for l, first := range n.StreamUnits() {
+		s.first = append(s.first, int(first))
+		for i := range n.Layers[l] {
+			s.row = append(s.row, int32(first)+int32(i))
+		}
+		total = int(first) + (n.Layers[l]+7)&^7
+	}
+	s.rows = gibbs.Rows{Bits: make([]uint64, total*s.words), Stride: s.words, N: total}
+	s.saved = make([]uint64, len(s.rows.Bits))
+	for u, c := range spec.Clamped {
+		if c {
+			s.clamped = append(s.clamped, s.row[u])
+		}
+	}
+	s.rule = gibbs.Rule{
+		Chains: spec.Chains, Chain0: spec.FirstChain,
+		Key: philox.NewKey(spec.Seed), Stream: spec.Stream,
+	}
+	if spec.Base != nil {
+		s.base = make([]int32, total)
+		for u, x := range spec.Base {
+			s.base[s.row[u]] = x
+		}
+		s.rule.Mix = gibbs.Mix{On: true, M: spec.Mix}
+	}
+	if err := s.SetTemperatures(spec.Temperatures); err != nil {
+		return nil, err
+	}
+	colors, err := backend.Coloring(n, spec.Colors)
+	if err != nil {
+		return nil, err
+	}
+	s.plan(n, colors)
+	s.load(n)
+	s.start()
+	s.sums.Reset(n, s.spec)
+	s.pending.reset(s)
+	return s, nil
+}
+
+// plan makes the steps of each colour: whole dense layers where a colour
+// consists of such, a list of units otherwise.
+func (s *sampler) plan(n *spin.Network, colors [][]int32) {
+	dense := make([]bool, len(n.Layers)) // heard only through dense blocks from other layers
+	heard := make([][]int, len(n.Layers))
+	for l := range dense {
+		dense[l] = true
+	}
+	for k := range n.Blocks {
+		b := &n.Blocks[k]
+		ok := b.A != b.B && !b.Sparse()
+		dense[b.A] = dense[b.A] && ok
+		dense[b.B] = dense[b.B] && ok
+		heard[b.A] = append(heard[b.A], k)
+		heard[b.B] = append(heard[b.B], k)
+	}
+	layerOf := make([]int, 0, len(s.row))
+	for l, size := range n.Layers {
+		for range size {
+			layerOf = append(layerOf, l)
+		}
+	}
+	clamped := make(map[int32]bool, len(s.clamped))
+	for _, r := range s.clamped {
+		clamped[r] = true
+	}
+	s.steps = make([][]step, 0, len(colors))
+	for _, class := range colors {
+		var steps []step
+		var list []int32
+		for len(class) > 0 {
+			l := layerOf[class[0]]
+			size := 1
+			for size < len(class) && layerOf[class[size]] == l {
+				size++
+			}
+			free := 0
+			for _, u := range class[:size] {
+				if !clamped[s.row[u]] {
+					free++
+				}
+			}
+			switch {
+			case free == 0:
+			case size == n.Layers[l] && dense[l] && len(heard[l]) > 0:
+				steps = append(steps, s.denseStep(n, l, heard[l]))
+			default:
+				for _, u := range class[:size] {
+					if !clamped[s.row[u]] {
+						list = append(list, s.row[u])
+					}
+				}
+			}
+			class = class[size:]
+		}
+		if len(list) > 0 {
+			steps = append(steps, step{list: list, items: s.items(len(list), 64)})
+		}
+		s.steps = append(s.steps, steps)
+	}
+}
+
+func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
+	st := step{layer: layer, blocks: heard, items: s.items(n.Layers[layer], gibbs.UnitBlock)}
+	in := 0
+	for _, k := range heard {
+		from := n.Blocks[k].A + n.Blocks[k].B - layer
+		size := n.Layers[from]
+		st.in = append(st.in, gibbs.Rows{Bits: s.rows.Bits[s.first[from]*s.words:], Stride: s.words, N: size})
+		in += size
+	}
+	st.weights = s.b.gibbs.NewWeights(in, n.Layers[layer])
+	return st
+}
+
+// items cuts units × words into pieces small enough that every thread finds
+// work to the end of a step and a call can be stopped soon, but not smaller
+// than the kernels like: 16 words share the tables of a block of weights.
+func (s *sampler) items(units, block int) []item {
+	wordStep := 16
+	if threads := s.b.team.size; threads > 1 {
+		blocks := (units + block - 1) / block
+		for wordStep > 4 && blocks*((s.words+wordStep-1)/wordStep) < 4*threads {
+			wordStep /= 2
+		}
+	}
+	var list []item
+	for w := 0; w < s.words; w += wordStep {
+		for u := 0; u < units; u += block {
+			list = append(list, item{u, min(units, u+block), w, min(s.words, w+wordStep)})
+		}
+	}
+	return list
+}
+
+// load packs the weights of n for every step.
+func (s *sampler) load(n *spin.Network) {
+	s.network = n
+	s.rule.Frac = n.Frac
+	lists := false
+	for _, steps := range s.steps {
+		for i := range steps {
+			st := &steps[i]
+			if st.weights == nil {
+				lists = true
+				continue
+			}
+			var blocks []gibbs.Block
+			for _, k := range st.blocks {
+				b := &n.Blocks[k]
+				blocks = append(blocks, gibbs.Block{
+					Src: b.W, Stride: n.Layers[b.B], Transposed: b.A == st.layer,
+					In: n.Layers[b.A+b.B-st.layer],
+				})
+			}
+			f := n.First(st.layer)
+			s.b.gibbs.Pack(st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks, 0, n.Layers[st.layer])
+		}
+	}
+	if !lists {
+		return
+	}
+	ptr, col, w := n.Neighbors()
+	s.csr.bias = make([]int32, s.rows.N)
+	s.csr.ptr = make([]int, s.rows.N+1)
+	s.csr.col, s.csr.w = col, w
+	for i, u := range col {
+		col[i] = s.row[u]
+	}
+	at := 0
+	for u, r := range s.row {
+		for ; at <= int(r); at++ {
+			s.csr.ptr[at] = ptr[u]
+		}
+		s.csr.bias[r] = n.Bias[u]
+	}
+	for ; at < len(s.csr.ptr); at++ {
+		s.csr.ptr[at] = len(col)
+	}
+}
+
+// start tosses a fair coin for every spin.
+func (s *sampler) start() {
+	for _, r := range s.row {
+		row := s.rows.Row(int(r))[:s.words]
+		for c := range s.chains {
+			if philox.High16(s.rule.Key, philox.Init, s.rule.Chain0+uint32(c), uint32(r), s.sweep) < 1<<15 {
+				row[c>>6] |= 1 << (c & 63)
+			}
+		}
+	}
+}
+
+// Sweep advances the chains. A call that is stopped puts back the state before
+// the sweep it was in.
+func (s *sampler) Sweep(ctx context.Context, n int) error {
+	if s.closed {
+		return errClosed("sampler")
+	}
+	if n < 0 {
+		return errors.New("negative number of sweeps")
+	}
+	if err := ctx.Err(); err != nil || n == 0 {
+		return err
+	}
+	s.call.ctx, s.call.n = ctx, n
+	stopped := s.b.team.run(s)
+	s.call.ctx = nil
+	if stopped {
+		copy(s.rows.Bits, s.saved)
+		return ctx.Err()
+	}
+	return nil
+}
+
+// work is one member's part of a Sweep call.
+func (s *sampler) work(t *team, member int) {
+	every := max(s.spec.Every, 1)
+	for i := 1; i <= s.call.n; i++ {
+		if member == 0 {
+			copy(s.saved, s.rows.Bits)
+			s.rule.Sweep = s.sweep
+		}
+		t.barrier()
+		for _, steps := range s.steps {
+			for k := range steps {
+				s.update(t, member, &steps[k])
+				if t.barrier() {
+					return
+				}
+			}
+			if len(s.clamped) > 0 {
+				if member == 0 {
+					for _, r := range s.clamped {
+						copy(s.rows.Row(int(r))[:s.words], s.saved[int(r)*s.words:])
+					}
+				}
+				t.barrier()
+			}
+		}
+		if i%every == 0 && s.spec.Any() {
+			s.pending.add(s, t, member)
+			t.barrier()
+			if member == 0 {
+				s.pending.added(s)
+			}
+		}
+		if member == 0 {
+			s.sweep++
+		}
+	}
+}
+
+// update does this member's items of a step.
+func (s *sampler) update(t *team, member int, st *step) {
+	m := s.b.members[member]
+	if st.weights == nil {
+		m.list = gibbs.ListStep{
+			Rule: s.rule, RowPtr: s.csr.ptr, Col: s.csr.col, W: s.csr.w, Bias: s.csr.bias, State: s.rows,
+		}
+		m.list.Mix.Base = s.base
+	} else {
+		first := s.first[st.layer]
+		m.step = gibbs.Step{Rule: s.rule, Weights: st.weights, In: st.in, Out: s.layer(st.layer), Epoch: t.epoch()}
+		m.step.Unit = uint32(first)
+		if s.base != nil {
+			m.step.Mix.Base = s.base[first:]
+		}
+	}
+	for {
+		i := t.claim()
+		if i >= len(st.items) {
+			return
+		}
+		if s.call.ctx.Err() != nil {
+			t.stop()
+			return
+		}
+		it := st.items[i]
+		if st.weights == nil {
+			m.list.Units = st.list[it.unit0:it.unit1]
+			m.list.Word0, m.list.Word1 = it.word0, it.word1
+			s.b.gibbs.List(&m.list, m.scratch)
+		} else {
+			m.step.Unit0, m.step.Unit1, m.step.Word0, m.step.Word1 = it.unit0, it.unit1, it.word0, it.word1
+			s.b.gibbs.Step(&m.step, m.scratch)
+		}
+	}
+}
+
+func (s *sampler) Sweeps() uint64 { return s.sweep }
+
+func (s *sampler) State(dst *spin.Batch) error {
+	if err := backend.CheckStates(dst, len(s.row), s.chains); err != nil {
+		return err
+	}
+	for u, r := range s.row {
+		copy(dst.Row(u), s.rows.Row(int(r)))
+	}
+	return nil
+}
+
+func (s *sampler) SetState(src *spin.Batch) error {
+	if err := backend.CheckStates(src, len(s.row), s.chains); err != nil {
+		return err
+	}
+	for u, r := range s.row {
+		copy(s.rows.Row(int(r))[:s.words], src.Row(u))
+	}
+	return nil
+}
+
+func (s *sampler) SetNetwork(n *spin.Network) error {
+	if err := backend.CheckSameShape(s.network, n); err != nil {
+		return err
+	}
+	s.load(n)
+	return nil
+}
+
+func (s *sampler) SetTemperatures(t []float64) error {
+	betas, err := backend.Betas(t, s.chains)
+	if err != nil {
+		return err
+	}
+	s.rule.Beta, s.rule.Betas = betas[0], nil
+	if len(betas) > 1 {
+		s.rule.Betas = betas
+	}
+	return nil
+}
+
+func (s *sampler) SetMix(mix uint32) error {
+	if s.base == nil && mix != 0 {
+		return errors.New("interpolation without a second bias vector")
+	}
+	if mix > backend.MixOne {
+		return errors.New("interpolation beyond 2²⁴")
+	}
+	s.rule.Mix.M = mix
+	return nil
+}
+
+func (s *sampler) Close() error {
+	s.closed = true
+	return nil
+}

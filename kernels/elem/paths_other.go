@@ -1,0 +1,7 @@
+//go:build !amd64 || noasm
+
+package elem
+
+import "kadanoff/kernels/isa"
+
+var kernels = []Kernel{{level: isa.Generic}}

@@ -1,0 +1,6 @@
+//go:build !amd64 || noasm
+
+package lattice
+
+// kernels lists the paths, weakest first.
+var kernels = []Kernel{generic}
