@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"kadanoff/spin"
+	"kadanoff/spin/fmath"
 	"kadanoff/spin/philox"
 )
 
@@ -438,4 +439,10 @@ func gcd(a, b int) int {
 		a, b = b, a%b
 	}
 	return a
+}
+
+// Exchange reports whether configurations are exchanged at the draw u, for
+// x = (β_r − β_s)·(E_r − E_s): with probability min(1, eˣ).
+func Exchange(x float64, u uint32) bool {
+	return x >= 0 || float64(u) < fmath.Exp(x)*(1<<32)
 }
