@@ -35,6 +35,9 @@ type Backend interface {
 	FreeEnergy(ctx context.Context, job FreeEnergyJob, dst []float64) error
 	// Means iterates real-valued configurations through an RBM.
 	Means(ctx context.Context, job MeansJob) error
+	// Enumerate visits the states of the job's shard. Enumerate (the function)
+	// does a whole job.
+	Enumerate(ctx context.Context, job *EnumerateJob) (*EnumeratePart, error)
 	// Close frees what the backend holds. Its samplers must be closed first.
 	Close() error
 }

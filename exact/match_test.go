@@ -287,3 +287,92 @@ func BenchmarkSolve(b *testing.B) {
 		})
 	}
 }
+
+func TestTorusMatching(t *testing.T) {
+	type row struct {
+		L, M, N int
+		T, W    string
+		Range   [][2]string `json:"T_range"`
+		Grid    string
+		TFlow   string `json:"T_flow"`
+	}
+	var table struct {
+		Single, Ranges, Grids []row
+		TFlow                 []row `json:"t_flow"`
+	}
+	truth(t, "torus_matching", &table)
+	check := func(name string, r row, m *Marginal, limit float64) {
+		root, err := m.Solve(r.N)
+		if e := off(root.Exact, decimal(t, r.W)); err != nil || e > limit {
+			t.Errorf("L %d N %d, %s: W off by %g, %v", r.L, r.N, name, e, err)
+		}
+	}
+	at := func(d *Density, temperature string) *Marginal {
+		if temperature == "Tc" {
+			sinh := basePrec.Log(basePrec.Add(basePrec.Int(1), basePrec.Sqrt(basePrec.Int(2))))
+			return d.atBig(basePrec.Ldexp(sinh, -1), basePrec) // sinh 2K = 1
+		}
+		m, err := d.AtTemperature(number(t, temperature))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for _, r := range table.Single {
+		d, err := TorusDensity(r.L)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("T "+r.T, r, at(d, r.T), 1e-29)
+	}
+	for _, r := range table.Ranges {
+		d, _ := TorusDensity(r.L)
+		var parts []*Marginal
+		var widths []float64
+		for _, ends := range r.Range {
+			m, err := d.Over(number(t, ends[0]), number(t, ends[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, m)
+			widths = append(widths, number(t, ends[1])-number(t, ends[0]))
+		}
+		m, err := Mix(widths, parts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(fmt.Sprint("T in ", r.Range), r, m, 2e-19) // the table has 20 digits
+	}
+	for _, r := range table.Grids {
+		d, _ := TorusDensity(r.L)
+		var parts []*Marginal
+		var weights []float64
+		for i := range 25 {
+			temperature := float64(i) / 4
+			inside := map[string]bool{
+				"0..6 (25 values)": true, "4..6 (9 values)": temperature >= 4,
+				"0..2 (9 values)": temperature <= 2, "0..2 and 2.5..6": temperature != 2.25,
+			}
+			if inside[r.Grid] {
+				m, err := d.AtTemperature(temperature)
+				if err != nil {
+					t.Fatal(err)
+				}
+				parts, weights = append(parts, m), append(weights, 1)
+			}
+		}
+		m, err := Mix(weights, parts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(r.Grid, r, m, 1e-29)
+	}
+	// At T_flow the matched machine has W²MN = 1.
+	for _, r := range table.TFlow {
+		d, _ := TorusDensity(r.L)
+		root, err := at(d, r.TFlow).Solve(r.N)
+		if c := root.W * root.W * float64(r.M*r.N); err != nil || math.Abs(c-1) > 1e-13 {
+			t.Errorf("L %d N %d at T_flow: W²MN = %v, %v", r.L, r.N, c, err)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package cpu
 
 import (
-	"runtime"
 	"sync"
 	"sync/atomic"
 )
@@ -23,7 +22,17 @@ type team struct {
 	phase   atomic.Uint64 // counts barriers, over the life of the team
 	asked   atomic.Bool   // a member wants the body to end
 	stopped bool          // all members have agreed to, at a barrier
+
+	// Members that have waited long at a barrier sleep here.
+	parked atomic.Int32
+	bed    sync.Mutex
+	dawn   *sync.Cond
 }
+
+// patience is how often a member looks for the end of a phase before it
+// sleeps: some ten microseconds, about what waking up would cost. On a busy
+// machine the member it waits for may need this very core.
+const patience = 10000
 
 // body is work that every member of a team takes part in. It must call
 // team.barrier equally often in all of them.
@@ -33,6 +42,7 @@ type body interface {
 
 func newTeam(size int) *team {
 	t := &team{size: size, wake: make([]chan body, size-1)}
+	t.dawn = sync.NewCond(&t.bed)
 	t.alive.Add(size - 1)
 	for i := range t.wake {
 		t.wake[i] = make(chan body)
@@ -80,13 +90,25 @@ func (t *team) barrier() bool {
 		t.next.Store(0)
 		t.stopped = t.asked.Load()
 		t.phase.Add(1)
+		if t.parked.Load() > 0 {
+			t.bed.Lock()
+			t.dawn.Broadcast()
+			t.bed.Unlock()
+		}
 		return t.stopped
 	}
-	for spins := 0; t.phase.Load() == phase; spins++ {
-		if spins > 200 {
-			runtime.Gosched()
+	for range patience {
+		if t.phase.Load() != phase {
+			return t.stopped
 		}
 	}
+	t.parked.Add(1)
+	t.bed.Lock()
+	for t.phase.Load() == phase {
+		t.dawn.Wait()
+	}
+	t.bed.Unlock()
+	t.parked.Add(-1)
 	return t.stopped
 }
 

@@ -34,16 +34,17 @@ type Kernel struct {
 // paths are the functions of one instruction set; their arguments have been
 // checked.
 type paths struct {
-	minPlus   func(dst, p, q, r *int32, n int) int32
-	product   func(dst, p, q *float64, n int)
-	trace     func(sum, c, r *float64)
-	addRows16 func(dst, pattern, base, column *int32, rows int)
-	addRows32 func(dst, pattern, base, column *int32, rows int)
-	boltzmann func(dst *float64, energy *int32, n int, scale float64)
-	exp       func(dst, x *float64, n int)
-	factors   func(mantissa *float64, exponent *int64, y, x *float64, n int)
-	scaledSum func(sum, mantissa *float64, exponent *int64, rowMantissa, colMantissa *float64, rowExponent, colExponent *int64) int64
-	count     func(table []uint32, index []int32)
+	minPlus    func(dst, p, q, r *int32, n int) int32
+	countEqual func(p, q, r *int32, n int, energy int32) int32
+	product    func(dst, p, q *float64, n int)
+	trace      func(sum, c, r *float64)
+	addRows16  func(dst, pattern, base, column *int32, rows int)
+	addRows32  func(dst, pattern, base, column *int32, rows int)
+	boltzmann  func(dst *float64, energy *int32, n int, scale float64)
+	exp        func(dst, x *float64, n int)
+	factors    func(mantissa *float64, exponent *int64, y, x *float64, n int)
+	scaledSum  func(sum, mantissa *float64, exponent *int64, rowMantissa, colMantissa *float64, rowExponent, colExponent *int64) int64
+	count      func(table []uint32, index []int32)
 }
 
 var kernels = table()
@@ -85,6 +86,22 @@ func (k *Kernel) MinPlus(dst, p, q, r []int32) int32 {
 	want("r", len(r), Rows*Wide)
 	want("dst", len(dst), Rows*Wide)
 	return k.minPlus(&dst[0], &p[0], &q[0], &r[0], n)
+}
+
+// CountEqual counts the states of a tile that have a given energy:
+//
+//	for all b, i, j: if r[32i+j] + p[8b+i] + q[32b+j] == energy { count++ }
+//
+// Shapes are those of MinPlus, with n < 2^22.
+func (k *Kernel) CountEqual(p, q, r []int32, energy int32) int64 {
+	n := len(p) / Rows
+	if n < 1 || n >= 1<<22 {
+		panic(fmt.Sprintf("enum: CountEqual over %d states", n))
+	}
+	want("p", len(p), Rows*n)
+	want("q", len(q), Wide*n)
+	want("r", len(r), Rows*Wide)
+	return int64(k.countEqual(&p[0], &q[0], &r[0], n, energy))
 }
 
 // Product is the matrix product of an 8-row and a 16-column panel, each

@@ -359,6 +359,291 @@ inner_4_64:
 	VZEROUPPER
 	RET
 
+// func countEqualAVX2(p *int32, q *int32, r *int32, n int, energy int32) int32
+// Requires: AVX, AVX2
+TEXT ·countEqualAVX2(SB), NOSPLIT, $0-44
+	MOVQ         p+0(FP), AX
+	MOVQ         q+8(FP), CX
+	MOVQ         r+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVL         energy+32(FP), SI
+	VMOVD        SI, X0
+	VPXOR        Y1, Y1, Y1
+	VPBROADCASTD X0, Y2
+	VPSUBD       (DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       32(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       128(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       160(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_0_0:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD (SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 4(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_0_0
+	VPBROADCASTD X0, Y2
+	VPSUBD       64(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       96(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       192(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       224(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_0_64:
+	VMOVDQU      64(DI), Y6
+	VMOVDQU      96(DI), Y7
+	VPBROADCASTD (SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 4(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_0_64
+	VPBROADCASTD X0, Y2
+	VPSUBD       256(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       288(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       384(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       416(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_2_0:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 8(SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 12(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_2_0
+	VPBROADCASTD X0, Y2
+	VPSUBD       320(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       352(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       448(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       480(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_2_64:
+	VMOVDQU      64(DI), Y6
+	VMOVDQU      96(DI), Y7
+	VPBROADCASTD 8(SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 12(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_2_64
+	VPBROADCASTD X0, Y2
+	VPSUBD       512(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       544(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       640(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       672(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_4_0:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 16(SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 20(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_4_0
+	VPBROADCASTD X0, Y2
+	VPSUBD       576(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       608(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       704(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       736(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_4_64:
+	VMOVDQU      64(DI), Y6
+	VMOVDQU      96(DI), Y7
+	VPBROADCASTD 16(SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 20(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_4_64
+	VPBROADCASTD X0, Y2
+	VPSUBD       768(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       800(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       896(DX), Y4, Y4
+	VPBROADCASTD X0, Y5
+	VPSUBD       928(DX), Y5, Y5
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_6_0:
+	VMOVDQU      (DI), Y6
+	VMOVDQU      32(DI), Y7
+	VPBROADCASTD 24(SI), Y8
+	VPADDD       Y8, Y6, Y9
+	VPCMPEQD     Y2, Y9, Y9
+	VPSUBD       Y9, Y1, Y1
+	VPADDD       Y8, Y7, Y8
+	VPCMPEQD     Y3, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPBROADCASTD 28(SI), Y8
+	VPADDD       Y8, Y6, Y6
+	VPCMPEQD     Y4, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	VPADDD       Y8, Y7, Y6
+	VPCMPEQD     Y5, Y6, Y6
+	VPSUBD       Y6, Y1, Y1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_6_0
+	VPBROADCASTD X0, Y2
+	VPSUBD       832(DX), Y2, Y2
+	VPBROADCASTD X0, Y3
+	VPSUBD       864(DX), Y3, Y3
+	VPBROADCASTD X0, Y4
+	VPSUBD       960(DX), Y4, Y4
+	VPBROADCASTD X0, Y0
+	VPSUBD       992(DX), Y0, Y0
+	MOVQ         CX, CX
+	MOVQ         BX, DX
+
+inner_6_64:
+	VMOVDQU      64(CX), Y5
+	VMOVDQU      96(CX), Y6
+	VPBROADCASTD 24(AX), Y7
+	VPADDD       Y7, Y5, Y8
+	VPCMPEQD     Y2, Y8, Y8
+	VPSUBD       Y8, Y1, Y1
+	VPADDD       Y7, Y6, Y7
+	VPCMPEQD     Y3, Y7, Y7
+	VPSUBD       Y7, Y1, Y1
+	VPBROADCASTD 28(AX), Y7
+	VPADDD       Y7, Y5, Y5
+	VPCMPEQD     Y4, Y5, Y5
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       Y7, Y6, Y5
+	VPCMPEQD     Y0, Y5, Y5
+	VPSUBD       Y5, Y1, Y1
+	ADDQ         $0x20, AX
+	ADDQ         $0x00000080, CX
+	DECQ         DX
+	JNZ          inner_6_64
+	VMOVDQA      Y1, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPADDD       X0, X1, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPADDD       X0, X1, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPADDD       X0, X1, X0
+	VMOVD        X0, AX
+	MOVL         AX, ret+40(FP)
+	VZEROUPPER
+	RET
+
 // func productAVX2(dst *float64, p *float64, q *float64, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·productAVX2(SB), NOSPLIT, $0-32
@@ -1865,6 +2150,141 @@ inner_0_0:
 	VPSHUFD       $0xb1, X1, X0
 	VPMINSD       X1, X0, X1
 	VMOVD         X1, AX
+	MOVL          AX, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func countEqualAVX512(p *int32, q *int32, r *int32, n int, energy int32) int32
+// Requires: AVX, AVX2, AVX512F
+TEXT ·countEqualAVX512(SB), NOSPLIT, $0-44
+	MOVQ         p+0(FP), AX
+	MOVQ         q+8(FP), CX
+	MOVQ         r+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVL         energy+32(FP), SI
+	VMOVD        SI, X0
+	VPXORD       Z1, Z1, Z1
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Z2
+	VPBROADCASTD X0, Z3
+	VPSUBD       (DX), Z3, Z3
+	VPBROADCASTD X0, Z4
+	VPSUBD       64(DX), Z4, Z4
+	VPBROADCASTD X0, Z5
+	VPSUBD       128(DX), Z5, Z5
+	VPBROADCASTD X0, Z6
+	VPSUBD       192(DX), Z6, Z6
+	VPBROADCASTD X0, Z7
+	VPSUBD       256(DX), Z7, Z7
+	VPBROADCASTD X0, Z8
+	VPSUBD       320(DX), Z8, Z8
+	VPBROADCASTD X0, Z9
+	VPSUBD       384(DX), Z9, Z9
+	VPBROADCASTD X0, Z10
+	VPSUBD       448(DX), Z10, Z10
+	MOVQ         AX, SI
+	MOVQ         CX, DI
+	MOVQ         BX, R8
+
+inner_0_0:
+	VMOVDQU32    (DI), Z11
+	VMOVDQU32    64(DI), Z12
+	VPBROADCASTD (SI), Z13
+	VPADDD       Z13, Z11, Z14
+	VPCMPEQD     Z3, Z14, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPADDD       Z13, Z12, Z13
+	VPCMPEQD     Z4, Z13, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPBROADCASTD 4(SI), Z13
+	VPADDD       Z13, Z11, Z14
+	VPCMPEQD     Z5, Z14, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPADDD       Z13, Z12, Z13
+	VPCMPEQD     Z6, Z13, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPBROADCASTD 8(SI), Z13
+	VPADDD       Z13, Z11, Z14
+	VPCMPEQD     Z7, Z14, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPADDD       Z13, Z12, Z13
+	VPCMPEQD     Z8, Z13, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPBROADCASTD 12(SI), Z13
+	VPADDD       Z13, Z11, Z11
+	VPCMPEQD     Z9, Z11, K1
+	VPADDD       Z2, Z1, K1, Z1
+	VPADDD       Z13, Z12, Z11
+	VPCMPEQD     Z10, Z11, K1
+	VPADDD       Z2, Z1, K1, Z1
+	ADDQ         $0x20, SI
+	ADDQ         $0x00000080, DI
+	DECQ         R8
+	JNZ          inner_0_0
+	VPBROADCASTD X0, Z3
+	VPSUBD       512(DX), Z3, Z3
+	VPBROADCASTD X0, Z4
+	VPSUBD       576(DX), Z4, Z4
+	VPBROADCASTD X0, Z5
+	VPSUBD       640(DX), Z5, Z5
+	VPBROADCASTD X0, Z6
+	VPSUBD       704(DX), Z6, Z6
+	VPBROADCASTD X0, Z7
+	VPSUBD       768(DX), Z7, Z7
+	VPBROADCASTD X0, Z8
+	VPSUBD       832(DX), Z8, Z8
+	VPBROADCASTD X0, Z9
+	VPSUBD       896(DX), Z9, Z9
+	VPBROADCASTD X0, Z0
+	VPSUBD       960(DX), Z0, Z0
+	MOVQ         CX, CX
+	MOVQ         BX, DX
+
+inner_4_0:
+	VMOVDQU32     (CX), Z10
+	VMOVDQU32     64(CX), Z11
+	VPBROADCASTD  16(AX), Z12
+	VPADDD        Z12, Z10, Z13
+	VPCMPEQD      Z3, Z13, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPADDD        Z12, Z11, Z12
+	VPCMPEQD      Z4, Z12, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPBROADCASTD  20(AX), Z12
+	VPADDD        Z12, Z10, Z13
+	VPCMPEQD      Z5, Z13, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPADDD        Z12, Z11, Z12
+	VPCMPEQD      Z6, Z12, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPBROADCASTD  24(AX), Z12
+	VPADDD        Z12, Z10, Z13
+	VPCMPEQD      Z7, Z13, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPADDD        Z12, Z11, Z12
+	VPCMPEQD      Z8, Z12, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPBROADCASTD  28(AX), Z12
+	VPADDD        Z12, Z10, Z10
+	VPCMPEQD      Z9, Z10, K1
+	VPADDD        Z2, Z1, K1, Z1
+	VPADDD        Z12, Z11, Z10
+	VPCMPEQD      Z0, Z10, K1
+	VPADDD        Z2, Z1, K1, Z1
+	ADDQ          $0x20, AX
+	ADDQ          $0x00000080, CX
+	DECQ          DX
+	JNZ           inner_4_0
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPADDD        Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X0, X1, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPADDD        X0, X1, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPADDD        X0, X1, X0
+	VMOVD         X0, AX
 	MOVL          AX, ret+40(FP)
 	VZEROUPPER
 	RET

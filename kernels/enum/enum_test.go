@@ -84,6 +84,32 @@ func TestMinPlus(t *testing.T) {
 	})
 }
 
+func TestCountEqual(t *testing.T) {
+	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
+		for _, n := range []int{1, 2, 3, 7, 31, 127} {
+			fill := func(n int) []int32 {
+				s, _ := guarded[int32](n, 0)
+				for i := range s {
+					s[i] = int32(rng.IntN(5))
+				}
+				return s
+			}
+			p, q, r := fill(8*n), fill(32*n), fill(256)
+			for energy := int32(-1); energy < 14; energy++ {
+				want := int64(0)
+				for e := range 256 * n {
+					if b, i, j := e/256, e/32%8, e%32; p[8*b+i]+q[32*b+j]+r[32*i+j] == energy {
+						want++
+					}
+				}
+				if got := k.CountEqual(p, q, r, energy); got != want {
+					t.Fatalf("n = %d: %d states of energy %d, want %d", n, got, energy, want)
+				}
+			}
+		}
+	})
+}
+
 func TestProductAndTrace(t *testing.T) {
 	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
 		for _, n := range []int{1, 2, 3, 7, 31, 127} {

@@ -11,9 +11,10 @@ import (
 // that one signature serves every path.
 
 var generic = paths{
-	minPlus: minPlusGeneric,
-	product: productGeneric,
-	trace:   traceGeneric,
+	minPlus:    minPlusGeneric,
+	countEqual: countEqualGeneric,
+	product:    productGeneric,
+	trace:      traceGeneric,
 	addRows16: func(dst, pattern, base, column *int32, rows int) {
 		addRowsGeneric(slice(dst, 16*rows), slice(pattern, 16*rows), slice(base, rows), slice(column, 16))
 	},
@@ -59,6 +60,22 @@ func minPlusGeneric(dst, p, q, r *int32, n int) int32 {
 		least = min(least, d[e])
 	}
 	return least
+}
+
+func countEqualGeneric(p, q, r *int32, n int, energy int32) int32 {
+	ps, qs, rs := slice(p, Rows*n), slice(q, Wide*n), slice(r, Rows*Wide)
+	count := int32(0)
+	for b := range n {
+		row := qs[Wide*b : Wide*b+Wide]
+		for i, x := range ps[Rows*b : Rows*b+Rows] {
+			for j, y := range row {
+				if rs[Wide*i+j]+x+y == energy {
+					count++
+				}
+			}
+		}
+	}
+	return count
 }
 
 func productGeneric(dst, p, q *float64, n int) {

@@ -9,6 +9,11 @@ package enum
 //go:noescape
 func minPlusAVX2(dst *int32, p *int32, q *int32, r *int32, n int) int32
 
+// countEqualAVX2 is Kernel.CountEqual for n inner indices.
+//
+//go:noescape
+func countEqualAVX2(p *int32, q *int32, r *int32, n int, energy int32) int32
+
 // productAVX2 is Kernel.Product for n inner indices.
 //
 //go:noescape
@@ -53,6 +58,11 @@ func scaledSumAVX2(sum *float64, mantissa *float64, exponent *int64, rowMantissa
 //
 //go:noescape
 func minPlusAVX512(dst *int32, p *int32, q *int32, r *int32, n int) int32
+
+// countEqualAVX512 is Kernel.CountEqual for n inner indices.
+//
+//go:noescape
+func countEqualAVX512(p *int32, q *int32, r *int32, n int, energy int32) int32
 
 // productAVX512 is Kernel.Product for n inner indices.
 //

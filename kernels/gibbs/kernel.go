@@ -66,10 +66,10 @@ type Step struct {
 	Unit0, Unit1 int // Unit0 a multiple of UnitBlock, Unit1 one too or the number of units
 	Word0, Word1 int
 
-	// Epoch, when not zero, promises that the input rows are those of every
-	// other call with this Epoch: a Scratch that holds their indices for the
-	// same words uses them again. Cutting a half step into many small calls
-	// then costs nothing.
+	// Epoch, when not zero, promises that the input rows and the Rule are
+	// those of every other call with this Epoch: a Scratch that holds what was
+	// made of them for the same words uses it again. Cutting a half step into
+	// many small calls then costs nothing.
 	Epoch uint64
 }
 

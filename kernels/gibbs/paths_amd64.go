@@ -6,4 +6,5 @@ import "kadanoff/kernels/isa"
 
 var kernels = []Kernel{
 	{isa.Generic, generic{}},
+	{isa.AVX512, avx512{}},
 }

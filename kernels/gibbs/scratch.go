@@ -12,8 +12,11 @@ type Scratch struct {
 	random  []uint16 // high halves of the draws of a slab
 	bytes   []uint8  // spins of eight units, a byte for each chain
 	factors []float32
-	ties    []tie
+	ties    []uint64 // of the filter: 2·row + half below, the set of 32 spins above
+	block   []byte   // working memory of one call of the random numbers
 	words   []uint64
+
+	philox philoxState
 
 	// of SpinMeans
 	transposed []uint64
@@ -25,13 +28,6 @@ type Scratch struct {
 type indexed struct {
 	epoch  uint64
 	w0, w1 int
-}
-
-// tie is a set of spins that 16 bits do not decide: the i-th of 32 elements
-// from 32·at on when bit i of mask is set.
-type tie struct {
-	at   uint32
-	mask uint32
 }
 
 // NewScratch returns an empty Scratch.

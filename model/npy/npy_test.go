@@ -323,7 +323,7 @@ func TestHeadersThatOthersWrite(t *testing.T) {
 
 func TestUnknownSize(t *testing.T) {
 	head := "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n"
-	for n, want := range map[int]string{11: "missing", 12: "", 13: "follow"} {
+	for n, want := range map[int]string{11: "cut short", 12: "", 13: "follow"} {
 		r, err := NewReader(bytes.NewReader(raw(head, n)), -1, "x.npy")
 		if err != nil {
 			t.Fatal(err)

@@ -112,7 +112,7 @@ func (r *Reader) bytes(n int) ([]byte, error) {
 	}
 	if _, err := io.ReadFull(r.r, r.buf[:n]); err != nil {
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			err = fmt.Errorf("%d bytes are missing at the end", r.left)
+			err = fmt.Errorf("cut short: the last %d bytes are not all there", r.left)
 		}
 		return nil, fmt.Errorf("%s: %w", r.name, err)
 	}

@@ -64,6 +64,7 @@ func main() {
 	consts := constants()
 	for _, p := range paths {
 		minPlus(p)
+		countEqual(p)
 		product(p)
 		trace(p)
 		addRows(p, 16)
@@ -214,6 +215,89 @@ func minPlus(p path) {
 	VPMINSD(lo, hi, lo)
 	VPSHUFD(Imm(0xb1), lo, hi)
 	VPMINSD(lo, hi, lo)
+	out := GP32()
+	VMOVD(lo, out)
+	Store(out, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// countEqual: half the rows of minPlus's tiles, for each accumulator has a
+// register to compare with.
+func countEqual(p path) {
+	function(p, "countEqual", "is Kernel.CountEqual for n inner indices.", "func(p, q, r *int32, n int, energy int32) int32")
+	pp := Load(Param("p"), GP64())
+	qq := Load(Param("q"), GP64())
+	r := Load(Param("r"), GP64())
+	n := Load(Param("n"), GP64())
+	ex := XMM()
+	VMOVD(Load(Param("energy"), GP32()), ex)
+	total := p.vec()
+	p.zero(total)
+	one := p.vec()
+	if p.wide() {
+		oneGP, x := GP32(), XMM()
+		MOVL(U32(1), oneGP)
+		VMOVD(oneGP, x)
+		VPBROADCASTD(x, one)
+	}
+	const rowBytes = 32 * 4
+	rows := p.rows / 2
+	for i0 := 0; i0 < 8; i0 += rows {
+		for c0 := 0; c0 < rowBytes; c0 += p.vecs * p.bytes {
+			target := make([]reg.VecVirtual, rows*p.vecs)
+			for k := range target {
+				target[k] = p.vec()
+				VPBROADCASTD(ex, target[k])
+				VPSUBD(Mem{Base: r, Disp: (i0+k/p.vecs)*rowBytes + c0 + k%p.vecs*p.bytes}, target[k], target[k])
+			}
+			a, b, m := GP64(), GP64(), GP64()
+			MOVQ(pp, a)
+			MOVQ(qq, b)
+			MOVQ(n, m)
+			loop := fmt.Sprintf("inner_%d_%d", i0, c0)
+			Label(loop)
+			q := make([]reg.VecVirtual, p.vecs)
+			for v := range q {
+				q[v] = p.vec()
+				p.loadInt(Mem{Base: b, Disp: c0 + v*p.bytes}, q[v])
+			}
+			for i := range rows {
+				bc := p.vec()
+				VPBROADCASTD(Mem{Base: a, Disp: 4 * (i0 + i)}, bc)
+				for v := range q {
+					s := p.vec()
+					VPADDD(bc, q[v], s)
+					if p.wide() {
+						k := K()
+						VPCMPEQD(target[i*p.vecs+v], s, k)
+						VPADDD(one, total, k, total)
+					} else {
+						VPCMPEQD(target[i*p.vecs+v], s, s)
+						VPSUBD(s, total, total)
+					}
+				}
+			}
+			ADDQ(Imm(32), a)
+			ADDQ(U32(rowBytes), b)
+			DECQ(m)
+			JNZ(LabelRef(loop))
+		}
+	}
+	half := YMM()
+	if p.wide() {
+		VEXTRACTI64X4(Imm(1), total, half)
+		VPADDD(total.AsY(), half, half)
+	} else {
+		VMOVDQA(total, half)
+	}
+	lo, hi := XMM(), XMM()
+	VEXTRACTI128(Imm(1), half, hi)
+	VPADDD(half.AsX(), hi, lo)
+	VPSHUFD(Imm(0x4e), lo, hi)
+	VPADDD(lo, hi, lo)
+	VPSHUFD(Imm(0xb1), lo, hi)
+	VPADDD(lo, hi, lo)
 	out := GP32()
 	VMOVD(lo, out)
 	Store(out, ReturnIndex(0))

@@ -1,0 +1,429 @@
+//go:build amd64 && !noasm
+
+package gibbs
+
+import (
+	"math"
+	"math/bits"
+	"unsafe"
+
+	"github.com/klauspost/cpuid/v2"
+
+	"kadanoff/kernels/isa"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+// avx512 is the path of AVX-512: tables of the sums of five spins lie in two
+// registers and VPERMI2D looks up 16 chains at once.
+//
+// Layouts: weights [out/5][group][5 units][5 inputs], doubled, with offset =
+// bias − ΣW; indices [word][group][64]; fields [word][40][64]. The 64 chains
+// of a word are in the order A0, B0, A1, B1: lane 4L+k of A holds chain 8L+k
+// and of B chain 8L+4+k of the lower 32 chains (A0, B0) or the upper.
+type avx512 struct{}
+
+const (
+	group5      = 5  // spins in a table
+	unitBlock5  = 5  // units in the inner tile
+	groupBlock5 = 25 // groups whose tables are kept in L1: 25·5·128 B = 16 KB
+	slab512     = UnitBlock
+	indexLimit  = 640 << 10 // bytes of indices that should stay in L2
+)
+
+var hasPopcnt512 = isa.HasFeature(cpuid.AVX512VPOPCNTDQ)
+
+func (avx512) slab() int { return slab512 }
+
+func (avx512) chunk(in int) int {
+	groups := (in + group5 - 1) / group5
+	return max(4, min(16, indexLimit/(groups*256)))
+}
+
+func (avx512) newWeights(w *Weights) {
+	w.inPad = (w.in + group5 - 1) / group5 * group5
+	blocks := (w.out + unitBlock5 - 1) / unitBlock5
+	w.data = grow(w.data, blocks*unitBlock5*w.inPad)
+	w.offset = grow(w.offset, blocks*unitBlock5)
+	clear(w.data)
+	clear(w.offset)
+}
+
+// place returns the index in data of the weight from input i to unit u.
+func (avx512) place(w *Weights, i, u int) int {
+	groups := w.inPad / group5
+	return ((u/unitBlock5*groups+i/group5)*unitBlock5+u%unitBlock5)*group5 + i%group5
+}
+
+func (p avx512) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
+	for u := unit0; u < unit1; u++ {
+		w.offset[u] = 0
+		if bias != nil {
+			w.offset[u] = bias[u]
+		}
+	}
+	at := 0
+	for k := range blocks {
+		b := &blocks[k]
+		if b.Transposed {
+			p.packTransposed(w, b, at, unit0, unit1)
+		} else {
+			p.packRows(w, b, at, unit0, unit1)
+		}
+		at += b.In
+	}
+}
+
+func (p avx512) packRows(w *Weights, b *Block, at, unit0, unit1 int) {
+	if b.In == 0 {
+		return
+	}
+	groups := w.inPad / group5
+	even := unit0 + (unit1-unit0)/unitBlock5*unitBlock5
+	for i := 0; i < b.In; {
+		if (at+i)%group5 != 0 || b.In-i < group5 || even == unit0 {
+			for u := unit0; u < unit1; u++ {
+				w.data[p.place(w, at+i, u)] = 2 * b.at(i, u)
+			}
+			i++
+			continue
+		}
+		var rows [group5]*int32
+		for j := range rows {
+			rows[j] = &b.Src[(i+j)*b.Stride+unit0]
+		}
+		packAVX512(&w.data[p.place(w, at+i, unit0)], groups*100, &rows, even-unit0)
+		for j := range rows {
+			for u := even; u < unit1; u++ {
+				w.data[p.place(w, at+i+j, u)] = 2 * b.at(i+j, u)
+			}
+		}
+		i += group5
+	}
+	for u := unit0; u < unit1; u += 64 {
+		columnSumsAVX512(&w.offset[u], &b.Src[u], 4*b.Stride, b.In, ^uint64(0)>>(64-min(64, unit1-u)))
+	}
+}
+
+func (p avx512) packTransposed(w *Weights, b *Block, at, unit0, unit1 int) {
+	head := min(b.In, (group5-at%group5)%group5)
+	groups := (b.In - head) / group5
+	tail := head + groups*group5
+	for u := unit0; u < unit1; u++ {
+		src := b.Src[u*b.Stride:][:b.In]
+		var sum int32
+		for i, x := range src[:head] {
+			w.data[p.place(w, at+i, u)] = 2 * x
+			sum += x
+		}
+		if groups > 0 {
+			sum += packTransposedAVX512(&w.data[p.place(w, at+head, u)], &src[head], groups)
+		}
+		for i, x := range src[tail:] {
+			w.data[p.place(w, at+tail+i, u)] = 2 * x
+			sum += x
+		}
+		w.offset[u] -= sum
+	}
+}
+
+func (avx512) begin(s *Step, sc *Scratch, w0, w1 int) {
+	groups := s.Weights.inPad / group5
+	sc.index = grow(sc.index, (w1-w0)*groups*256)
+	var rows [group5]*uint64
+	n, g := 0, 0
+	for _, seg := range s.In {
+		for i := range seg.N {
+			rows[n] = &seg.Bits[i*seg.Stride+w0]
+			if n++; n == group5 {
+				expandAVX512((*uint32)(unsafe.Pointer(&sc.index[g*256])), &rows, w1-w0, groups*256)
+				n, g = 0, g+1
+			}
+		}
+	}
+	if n > 0 {
+		// weights are zero where a row stands in for a missing one
+		for ; n < group5; n++ {
+			rows[n] = rows[0]
+		}
+		expandAVX512((*uint32)(unsafe.Pointer(&sc.index[g*256])), &rows, w1-w0, groups*256)
+	}
+	sc.philox.start(&s.Rule)
+	sc.factors512(&s.Rule, w0, w1)
+}
+
+// vectors returns how many of the four vectors of a word hold chains.
+func vectors(chains, word int) int {
+	switch n := chains - 64*word; {
+	case n <= 32:
+		return 2
+	case n <= 36:
+		return 3
+	}
+	return 4
+}
+
+func (avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
+	w, n := s.Weights, w1-w0
+	groups := w.inPad / group5
+	sc.acc = grow(sc.acc, n*slab512*64)
+	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
+	table := (*int32)(unsafe.Pointer(&sc.table[0]))
+	const accStep = 4 * slab512 * 64
+	for v := u; v < min(u+slab512, w.out); v += unitBlock5 {
+		acc := sc.acc[(v-u)*64:]
+		start := &w.offset[v]
+		for g := 0; g < groups; g += groupBlock5 {
+			count := min(groupBlock5, groups-g)
+			tablesAVX512(table, &w.data[(v/unitBlock5*groups+g)*unitBlock5*group5], count)
+			full := n
+			last := vectors(s.Chains, w1-1)
+			if last < 4 {
+				full--
+			}
+			if full > 0 {
+				sums4AVX512(&acc[0], table, (*uint32)(unsafe.Pointer(&sc.index[g*256])), count, full, accStep, groups*256, start)
+			}
+			if last < 4 {
+				index := (*uint32)(unsafe.Pointer(&sc.index[(full*groups+g)*256]))
+				if last == 3 {
+					sums3AVX512(&acc[full*slab512*64], table, index, count, 1, accStep, groups*256, start)
+				} else {
+					sums2AVX512(&acc[full*slab512*64], table, index, count, 1, accStep, groups*256, start)
+				}
+			}
+			start = nil
+		}
+	}
+}
+
+func (avx512) mix(s *Step, sc *Scratch, u, w0, w1 int) {
+	for j := range min(slab512, s.Weights.out-u) {
+		mixAVX512(&sc.acc[64*j], w1-w0, 4*slab512*64, int64(s.Mix.M), s.Mix.constant(u+j))
+	}
+}
+
+// constant returns what is added to a·M before the shift.
+func (m *Mix) constant(u int) int64 {
+	c := int64(1 << 23)
+	if m.Base != nil {
+		c += int64(m.Base[u]) * int64(1<<24-m.M)
+	}
+	return c
+}
+
+// philoxState is what the draws of a step share: the keys of the rounds,
+// constants of the first two, and what depends on a group alone.
+type philoxState struct {
+	keys    [22]uint64 // k0, k1 of each round; then constants of rounds 0 and 1
+	high    uint32     // high half of Mul1·sweep
+	stream  uint32
+	uniform [slab512 / 8][2]uint64
+}
+
+func (p *philoxState) start(r *Rule) {
+	k := r.Key
+	for i := range philox.Rounds {
+		p.keys[2*i], p.keys[2*i+1] = uint64(k[0]), uint64(k[1])
+		k[0] += philox.Weyl0
+		k[1] += philox.Weyl1
+	}
+	m := philox.Mul1 * (r.Sweep & math.MaxUint32)
+	p.keys[20] = r.Sweep>>32 ^ p.keys[1]
+	p.keys[21] = m&math.MaxUint32 ^ p.keys[2]
+	p.high = uint32(m >> 32)
+	p.stream = uint32(r.Stream) << 24
+}
+
+// groups sets uniform for n groups of eight units.
+func (p *philoxState) groups(first uint32, n int) {
+	for i := range n {
+		c0 := p.high ^ (first + uint32(i) | p.stream) ^ uint32(p.keys[0])
+		m := philox.Mul0 * uint64(c0)
+		p.uniform[i] = [2]uint64{m>>32 ^ p.keys[3], m & math.MaxUint32}
+	}
+}
+
+// draw512 makes the high halves of the draws of n groups for a word of chains.
+func (sc *Scratch) draw512(random *uint16, chain0 uint32, n int) {
+	philoxAVX512(random, chain0, n, &sc.philox.keys[0], &sc.philox.uniform[0], &sc.block[0])
+}
+
+// factor returns what takes a field to 13 fraction bits at a β.
+func factor(beta uint64, frac uint) float32 {
+	return float32(math.Ldexp(float64(beta), -11-int(frac)))
+}
+
+// factors512 prepares the factors of the words [w0, w1), and the scratch of
+// accept and draw.
+func (sc *Scratch) factors512(r *Rule, w0, w1 int) {
+	sc.block = grow(sc.block, 768)
+	sc.ties = grow(sc.ties, 2*max(slab512, w1-w0))
+	if r.Betas == nil {
+		sc.factors = grow(sc.factors, 1)
+		sc.factors[0] = factor(r.Beta, r.Frac)
+		return
+	}
+	sc.factors = grow(sc.factors, 64*(w1-w0))
+	for c := range sc.factors {
+		b := uint64(0)
+		if c+64*w0 < r.Chains {
+			b = r.Betas[c+64*w0]
+		}
+		sc.factors[c&^63+lane(c&63)] = factor(b, r.Frac)
+	}
+}
+
+// lane returns the place of chain c of a word in the order A0, B0, A1, B1.
+func lane(c int) int { return c&32 | c&4<<2 | c&24>>1 | c&3 }
+
+// accept512 calls the filter that fits the rule.
+func (sc *Scratch) accept512(r *Rule, out *uint64, acc *int32, random *uint16, n, outStep, accStep, randomStep, word, factorStep int) []uint64 {
+	f, ties := &filter512[0][0], &sc.ties[0]
+	switch {
+	case r.Betas != nil:
+		n = acceptEachAVX512(out, acc, random, n, outStep, accStep, randomStep, f, 0, &sc.factors[64*word], factorStep, ties)
+	case r.Beta == 1<<spin.XBits && r.Frac >= 13:
+		n = acceptShiftAVX512(out, acc, random, n, outStep, accStep, randomStep, f, uint64(r.Frac-13), nil, 0, ties)
+	default:
+		n = acceptOneAVX512(out, acc, random, n, outStep, accStep, randomStep, f, 0, &sc.factors[0], 0, ties)
+	}
+	return sc.ties[:n]
+}
+
+func (avx512) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
+	groups := (u1 - u + 7) / 8
+	sc.random = grow(sc.random, slab512*64)
+	sc.philox.groups((s.Unit+uint32(u))>>3, groups)
+	for w := w0; w < w1; w++ {
+		sc.draw512(&sc.random[0], s.Chain0+uint32(64*w), groups)
+		acc := sc.acc[(w-w0)*slab512*64:]
+		ties := sc.accept512(&s.Rule, &s.Out.Bits[u*s.Out.Stride+w], &acc[0], &sc.random[0], u1-u, 8*s.Out.Stride, 256, 128, w-w0, 0)
+		for _, t := range ties {
+			j, h := int(uint32(t)>>1), int(t&1)
+			out := &s.Out.Bits[(u+j)*s.Out.Stride+w]
+			decide512(&s.Rule, out, u+j, w, h, uint32(t>>32), acc[64*j:], sc.random[64*j:])
+		}
+	}
+}
+
+// decide512 applies the exact rule to the chains of mask in half h of a word.
+func decide512(r *Rule, out *uint64, u, w, h int, mask uint32, acc []int32, random []uint16) {
+	for ; mask != 0; mask &= mask - 1 {
+		b := 32*h + bits.TrailingZeros32(mask)
+		c := 64*w + b
+		if c >= r.Chains {
+			return
+		}
+		low := func() uint32 {
+			return uint32(philox.Low16(r.Key, r.Stream, r.Chain0+uint32(c), r.Unit+uint32(u), r.Sweep))
+		}
+		up := decider{r.beta(c), r.Frac}.up(acc[lane(b)], uint32(random[b]), low)
+		*out = *out&^(1<<b) | up<<b
+	}
+}
+
+func (avx512) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
+	for j := range u1 - u {
+		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, 4*slab512*64)
+	}
+}
+
+func (avx512) storeTransposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w0, w1 int) {
+	for w := w0; w < w1; w++ {
+		for j := 0; j < u1-u; j += 16 {
+			acc := sc.acc[((w-w0)*slab512+j)*64:]
+			n := min(16, u1-u-j)
+			if rows := chains - 64*w; rows < 64 {
+				for c := range rows {
+					row := dst[(64*w+c)*stride+u+j:][:n]
+					for i := range row {
+						row[i] = acc[64*i+lane(c)]
+					}
+				}
+				continue
+			}
+			transposeAVX512(&dst[64*w*stride+u+j], &acc[0], 4*stride, 1<<n-1)
+		}
+	}
+}
+
+func (avx512) list(s *ListStep, sc *Scratch) {
+	for w0 := s.Word0; w0 < s.Word1; w0 += 16 {
+		w1 := min(s.Word1, w0+16)
+		n := w1 - w0
+		sc.philox.start(&s.Rule)
+		sc.factors512(&s.Rule, w0, w1)
+		sc.acc = grow(sc.acc, 64*n)
+		sc.random = grow(sc.random, 8*64*n)
+		group := ^uint32(0)
+		for _, v := range s.Units {
+			u := int(v)
+			if g := (s.Unit + uint32(u)) >> 3; g != group {
+				group = g
+				sc.philox.groups(g, 1)
+				for w := range n {
+					sc.draw512(&sc.random[8*64*w], s.Chain0+uint32(64*(w0+w)), 1)
+				}
+			}
+			col, weight := s.Col[s.RowPtr[u]:s.RowPtr[u+1]], s.W[s.RowPtr[u]:s.RowPtr[u+1]]
+			start := s.Bias[u]
+			for _, x := range weight {
+				start -= x
+			}
+			listAVX512(&sc.acc[0], &s.State.Bits[w0], 8*s.State.Stride, unsafe.SliceData(col), unsafe.SliceData(weight), len(col), n, start)
+			if s.Mix.On {
+				mixAVX512(&sc.acc[0], n, 256, int64(s.Mix.M), s.Mix.constant(u))
+			}
+			random := sc.random[64*((s.Unit+uint32(u))&7):]
+			out := s.State.Row(u)[w0:]
+			ties := sc.accept512(&s.Rule, &out[0], &sc.acc[0], &random[0], n, 8, 256, 8*128, 0, 256)
+			for _, t := range ties {
+				w, h := int(uint32(t)>>1), int(t&1)
+				decide512(&s.Rule, &out[w], u, w0+w, h, uint32(t>>32), sc.acc[64*w:], random[8*64*w:])
+			}
+		}
+	}
+}
+
+func (avx512) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains int, sc *Scratch) {
+	if !hasPopcnt512 {
+		generic{}.counts(dst, stride, a, b, i0, i1, w0, w1, chains, sc)
+		return
+	}
+	// lanes are rows of b, so that no sum runs across lanes
+	n, pad := w1-w0, (b.N+15)/16*16
+	sc.words = grow(sc.words, n*pad)
+	for j := range b.N {
+		for w, x := range b.Row(j)[w0:w1] {
+			sc.words[w*pad+j] = x
+		}
+	}
+	i := i0
+	for ; i+4 <= i1; i += 4 {
+		for j := 0; j < b.N; j += 16 {
+			oddAVX512(&dst[i*stride+j], 4*stride, &a.Bits[i*a.Stride+w0], 8*a.Stride, &sc.words[j], 8*pad, n, int32(chains), 1<<min(16, b.N-j)-1)
+		}
+	}
+	generic{}.counts(dst, stride, a, b, i, i1, w0, w1, chains, sc)
+}
+
+func (avx512) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+
+// filter512 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 64 segments of
+// 1/16, values first and then the falls within each segment.
+var filter512 = func() (f [2][64]uint16) {
+	const step = spin.XBits - 4
+	for i := range uint32(64) {
+		y0, y1, ym := int64(spin.Tail(i<<step)), int64(spin.Tail((i+1)<<step)), int64(spin.Tail((2*i+1)<<(step-1)))
+		round := func(x int64) uint16 { return uint16((x + 1<<15) >> 16) }
+		// half of what the chord is off in the middle
+		f[0][i] = round(y0 - ((y0+y1)/2-ym)/2)
+		f[1][i] = round(y0 - y1)
+		if i == 63 {
+			// the end stands for all fields beyond: half of what is left there
+			f[0][i], f[1][i] = round(y0), round(y0-y1/2)
+		}
+	}
+	return f
+}()
