@@ -26,6 +26,8 @@ type Backend interface {
 	Info() Info
 	// NewSampler starts chains of block Gibbs sampling.
 	NewSampler(spec SamplerSpec) (Sampler, error)
+	// NewTrainer starts training an RBM.
+	NewTrainer(spec TrainerSpec) (Trainer, error)
 	// Energy writes the exact energy of each chain of the job to dst.
 	Energy(ctx context.Context, job EnergyJob, dst []int64) error
 	// FreeEnergy writes the free energy of each chain of the job, at each of

@@ -37,6 +37,10 @@ func Run(t *testing.T, b backend.Backend) {
 	t.Run("means", func(t *testing.T) { means(t, b) })
 	t.Run("enumerate", func(t *testing.T) { enumerates(t, b) })
 	t.Run("errors", func(t *testing.T) { refuses(t, b) })
+	t.Run("training", func(t *testing.T) { training(t, b) })
+	t.Run("training-statistics", func(t *testing.T) { trainingStatistics(t, b) })
+	t.Run("training-resumes", func(t *testing.T) { trainingResumes(t, b) })
+	t.Run("training-errors", func(t *testing.T) { trainingRefuses(t, b) })
 	t.Run("cancel", func(t *testing.T) { cancels(t, b) })
 }
 

@@ -150,14 +150,17 @@ func For(level isa.Level) *Kernel {
 func (k *Kernel) Step(s *Step, sc *Scratch) {
 	s.check()
 	checkRows("Out", s.Out, s.Unit1, s.Word1)
-	k.each(s, sc, func(u, u1, w0, w1 int) {
-		k.path.accept(s, sc, u, u1, w0, w1)
-		if w1*64 > s.Chains {
-			for ; u < u1; u++ {
-				s.Out.Bits[u*s.Out.Stride+w1-1] &= spin.TailMask(s.Chains)
-			}
+	k.each(s, sc, func(u, u1, w0, w1 int) { k.draw(s, sc, u, u1, w0, w1) })
+}
+
+// draw makes the spins of units [u, u1) from the fields of a slab.
+func (k *Kernel) draw(s *Step, sc *Scratch, u, u1, w0, w1 int) {
+	k.path.accept(s, sc, u, u1, w0, w1)
+	if w1*64 > s.Chains {
+		for ; u < u1; u++ {
+			s.Out.Bits[u*s.Out.Stride+w1-1] &= spin.TailMask(s.Chains)
 		}
-	})
+	}
 }
 
 // Fields writes the fields that Step would use: dst[u·stride + c] = a for the
@@ -182,21 +185,24 @@ func (k *Kernel) Fields(dst []int32, stride int, s *Step, sc *Scratch) {
 func (k *Kernel) Means(dst []int32, stride int, s *Step, sc *Scratch) {
 	s.check()
 	checkDst(dst, stride, s.Unit1, 64*s.Word1)
-	k.each(s, sc, func(u, u1, w0, w1 int) {
-		k.path.store(dst, stride, sc, u, u1, w0, w1)
-		c0, c1 := w0*64, min(w1*64, s.Chains)
-		for ; u < u1; u++ {
-			row := dst[u*stride+c0 : u*stride+w1*64]
-			if s.Betas == nil {
-				k.path.means(row[:c1-c0], s.Beta, s.Frac)
-			} else {
-				for i, a := range row[:c1-c0] {
-					row[i] = spin.Mean(a, s.Betas[c0+i], s.Frac)
-				}
+	k.each(s, sc, func(u, u1, w0, w1 int) { k.storeMeans(dst, stride, s, sc, u, u1, w0, w1) })
+}
+
+// storeMeans writes the means of units [u, u1) from the fields of a slab.
+func (k *Kernel) storeMeans(dst []int32, stride int, s *Step, sc *Scratch, u, u1, w0, w1 int) {
+	k.path.store(dst, stride, sc, u, u1, w0, w1)
+	c0, c1 := w0*64, min(w1*64, s.Chains)
+	for ; u < u1; u++ {
+		row := dst[u*stride+c0 : u*stride+w1*64]
+		if s.Betas == nil {
+			k.path.means(row[:c1-c0], s.Beta, s.Frac)
+		} else {
+			for i, a := range row[:c1-c0] {
+				row[i] = spin.Mean(a, s.Betas[c0+i], s.Frac)
 			}
-			clear(row[c1-c0:])
 		}
-	})
+		clear(row[c1-c0:])
+	}
 }
 
 // each runs over chunks of words and slabs of units, makes the fields, and

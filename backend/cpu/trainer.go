@@ -1,0 +1,619 @@
+package cpu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"kadanoff/backend"
+	"kadanoff/kernels/ascent"
+	"kadanoff/kernels/gibbs"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+const (
+	blockWords = gibbs.MaxMeanChains / 64 // words of a block of pair sums
+	chunkWords = 4 * blockWords           // words whose means are kept at a time
+)
+
+// trainer keeps the float32 masters, their fixed point, and that packed in both
+// directions. Chains at temperature r lie in the words [r·words, (r+1)·words)
+// of its rows, so that one number names a word in all of them.
+type trainer struct {
+	b      *Backend
+	spec   backend.TrainerSpec
+	v, h   int
+	betas  []uint64
+	stream []uint32 // stream number of each layer's first unit
+	key    philox.Key
+
+	step          uint64
+	w, bias       []float32 // masters; bias is b and c
+	velocity      []float32
+	mu, lambda    []float64
+	frac          uint
+	fixed, offset []int32 // w and bias in fixed point
+	up, down      *gibbs.Weights
+	words         int // words of the chains at one temperature
+	visible       gibbs.Rows
+	hidden        gibbs.Rows
+	dataV, dataH  gibbs.Rows // the batch, and CD's hidden units
+	chainV        gibbs.Rows // CD's visible units
+	means         []int32    // [hidden][chunkWords·64]
+	joined        gibbs.Rows // what the pair sums take their signs from
+	pairs         []int32    // pair sums of a block, and of all ones
+	exact         []float64  // their sums; integers
+	joint         bool       // pairs holds the statistics, rather than exact
+	samples       int
+	chains        int
+	vData, vModel []int64
+	hData, hModel []int64
+	gathered      bool
+	broken        error
+	energies      [][]int64
+	fields        [][]int32 // for each member, for energies
+	ascent        updateState
+	cdFirst       uint32
+	cdChains      int
+}
+
+// NewTrainer starts training on the CPU.
+func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	model := spec.Model
+	spec.Model = backend.CopyModel(model)
+	spec.Temperatures = append([]float64(nil), spec.Temperatures...)
+	t := &trainer{
+		b: b, spec: spec, v: model.Layers[0], h: model.Layers[1], betas: spec.TemperatureBetas(),
+		stream: model.StreamUnits(), key: philox.NewKey(spec.Seed),
+	}
+	t.mu, t.lambda = make([]float64, t.v), make([]float64, t.h)
+	t.fixed, t.offset = make([]int32, t.v*t.h), make([]int32, t.v+t.h)
+	t.up, t.down = b.gibbs.NewWeights(t.v, t.h), b.gibbs.NewWeights(t.h, t.v)
+	t.means = make([]int32, t.h*chunkWords*64)
+	t.pairs = make([]int32, (t.v+2)*t.h)
+	t.exact = make([]float64, t.v*t.h)
+	t.joined = newRows(t.v+2, blockWords)
+	t.vData, t.vModel = make([]int64, t.v), make([]int64, t.v)
+	t.hData, t.hModel = make([]int64, t.h), make([]int64, t.h)
+	t.fields = make([][]int32, b.team.size)
+	t.w = append([]float32(nil), model.Blocks[0].W...)
+	t.bias = append([]float32(nil), model.Bias...)
+	if spec.Algorithm != backend.CD {
+		t.words = (spec.Chains + 63) / 64
+		t.visible, t.hidden = newRows(t.v, len(t.betas)*t.words), newRows(t.h, len(t.betas)*t.words)
+		t.start()
+	}
+	t.ascent.init(t)
+	return t, t.load()
+}
+
+func newRows(n, words int) gibbs.Rows {
+	return gibbs.Rows{Bits: make([]uint64, n*words), Stride: words, N: n}
+}
+
+// start tosses a fair coin for every spin of the chains.
+func (t *trainer) start() {
+	for l, rows := range []gibbs.Rows{t.visible, t.hidden} {
+		for u := range rows.N {
+			row := rows.Row(u)
+			for r := range t.betas {
+				rule := t.rule(r)
+				for c := r * t.words * 64; c < rule.Chains; c++ {
+					if philox.High16(t.key, philox.Init, rule.Chain0+uint32(c), t.stream[l]+uint32(u), 0) < 1<<15 {
+						row[c>>6] |= 1 << (c & 63)
+					}
+				}
+			}
+		}
+	}
+}
+
+// rule returns the rule of the chains at temperature r. Chains count from the
+// first word of the rows, not of the temperature.
+func (t *trainer) rule(r int) gibbs.Rule {
+	before := r * t.words * 64
+	return gibbs.Rule{
+		Frac: t.frac, Beta: t.betas[r], Chains: before + t.spec.Chains, Key: t.key, Stream: philox.Gibbs,
+		Chain0: uint32(r*t.spec.Total()) + t.spec.FirstChain - uint32(before),
+	}
+}
+
+// half is a half step over some words: spins into out, means into dst, or both.
+type half struct {
+	gibbs.Rule
+	up    bool // visible to hidden
+	in    gibbs.Rows
+	out   *gibbs.Rows
+	dst   []int32 // its column 0 belongs to word0
+	word0 int
+	word1 int
+}
+
+// run spreads a half step over the team. Temperatures that lie in different
+// words may share a phase.
+func (t *trainer) run(ctx context.Context, halves ...half) error {
+	type item struct {
+		half                       int
+		unit0, unit1, word0, word1 int
+	}
+	var items []item
+	for k := range halves {
+		x := &halves[k]
+		units := t.v
+		if x.up {
+			units = t.h
+		}
+		size := units
+		if n := t.b.team.size; n > 1 {
+			size = max(1, units/(3*n*gibbs.UnitBlock)) * gibbs.UnitBlock
+		}
+		for w := x.word0; w < x.word1; w += 16 {
+			for u := 0; u < units; u += size {
+				items = append(items, item{k, u, min(units, u+size), w, min(x.word1, w+16)})
+			}
+		}
+	}
+	epoch := t.b.team.epoch()
+	return t.b.each(ctx, len(items), func(member, i int) {
+		it, m := items[i], t.b.members[member]
+		x := &halves[it.half]
+		s := &m.step
+		*s = gibbs.Step{
+			Rule: x.Rule, Weights: t.down, In: append(s.In[:0], x.in), Epoch: epoch,
+			Unit0: it.unit0, Unit1: it.unit1, Word0: it.word0, Word1: it.word1,
+		}
+		s.Unit = t.stream[0]
+		if x.up {
+			s.Weights, s.Unit = t.up, t.stream[1]
+		}
+		if x.out != nil {
+			s.Out = *x.out
+		}
+		if x.dst == nil {
+			t.b.gibbs.Step(s, m.scratch)
+			return
+		}
+		// Means are kept for a chunk of words only: shift the words so that
+		// the chunk's first is 0.
+		in := s.In[0]
+		in.Bits = in.Bits[x.word0:]
+		s.In[0] = in
+		s.Chain0 += uint32(64 * x.word0)
+		s.Chains -= 64 * x.word0
+		s.Word0, s.Word1 = s.Word0-x.word0, s.Word1-x.word0
+		s.Chains = min(s.Chains, 64*(x.word1-x.word0))
+		if x.out == nil {
+			t.b.gibbs.Means(x.dst, chunkWords*64, s, m.scratch)
+			return
+		}
+		s.Out.Bits = s.Out.Bits[x.word0:]
+		t.b.gibbs.StepMeans(x.dst, chunkWords*64, s, m.scratch)
+	})
+}
+
+func (t *trainer) Gather(ctx context.Context, batch backend.TrainingBatch) error {
+	if t.broken != nil {
+		return t.broken
+	}
+	samples, chains, err := t.spec.Counts(&batch)
+	if err != nil {
+		return err
+	}
+	t.samples, t.chains = samples, chains
+	t.gathered = false
+	if err := t.gather(ctx, batch); err != nil {
+		t.broken = fmt.Errorf("a step was left unfinished: %w", err)
+		return err
+	}
+	t.gathered = true
+	return nil
+}
+
+func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error {
+	cd := t.spec.Algorithm == backend.CD
+	n := batch.Data.Chains
+	words := batch.Data.Words
+	t.fit(words, cd)
+	copy(t.dataV.Bits, batch.Data.Bits)
+	clear(t.vData)
+	clear(t.vModel)
+	clear(t.hData)
+	clear(t.hModel)
+	gibbs.RowCounts(t.vData, t.dataV, 0, words, n)
+
+	modelWords, modelChains := t.words, t.spec.Chains
+	if cd {
+		modelWords, modelChains = words, n
+	}
+	stats := backend.Statistics{Samples: t.samples, Chains: t.chains}
+	mData, mModel := stats.Multipliers()
+	t.joint = mData == 1 && mModel == 1 && words+modelWords <= blockWords
+	if !t.joint {
+		clear(t.exact)
+	}
+
+	// Data phase.
+	data := gibbs.Rule{Frac: t.frac, Beta: t.betas[0], Chains: n, Chain0: batch.FirstSample, Key: t.key, Stream: philox.Data, Sweep: t.step}
+	for w := 0; w < words; w += chunkWords {
+		x := half{Rule: data, up: true, in: t.dataV, dst: t.means, word0: w, word1: min(words, w+chunkWords)}
+		if cd {
+			x.out = &t.dataH
+		}
+		if err := t.run(ctx, x); err != nil {
+			return err
+		}
+		if !t.joint {
+			if err := t.sums(ctx, t.dataV, w, x.word1, n, mData, t.hData); err != nil {
+				return err
+			}
+		}
+	}
+
+	// Model phase: all temperatures move, the means of the first are kept.
+	visible, hidden := t.visible, t.hidden
+	temperatures := len(t.betas)
+	if cd {
+		visible, hidden, temperatures = t.chainV, t.dataH, 1
+	}
+	rules := make([]half, temperatures)
+	for r := range rules {
+		rules[r] = half{Rule: t.rule(r), word0: r * modelWords, word1: (r + 1) * modelWords}
+	}
+	if cd {
+		rules[0].Rule = data
+		rules[0].Stream = philox.Gibbs
+	}
+	for r := int(t.step & 1); r+1 < len(t.betas); r += 2 {
+		if err := t.exchange(ctx, r); err != nil {
+			return err
+		}
+	}
+	for k := range t.spec.K {
+		sweep := t.step*uint64(t.spec.K) + uint64(k)
+		for r := range rules {
+			x := &rules[r]
+			x.Sweep, x.up, x.in, x.out = sweep, false, hidden, &visible
+		}
+		if err := t.run(ctx, rules...); err != nil {
+			return err
+		}
+		for r := range rules {
+			x := &rules[r]
+			x.up, x.in, x.out = true, visible, &hidden
+		}
+		last := k == t.spec.K-1
+		move := rules
+		if last {
+			move = rules[1:]
+		}
+		if len(move) > 0 {
+			if err := t.run(ctx, move...); err != nil {
+				return err
+			}
+		}
+	}
+	gibbs.RowCounts(t.vModel, visible, 0, modelWords, modelChains)
+	for w := 0; w < modelWords; w += chunkWords {
+		x := rules[0]
+		x.word0, x.word1, x.dst = w, min(modelWords, w+chunkWords), t.means
+		if cd {
+			x.out = nil
+		}
+		if t.joint {
+			x.dst = t.means[64*words:]
+		}
+		if err := t.run(ctx, x); err != nil {
+			return err
+		}
+		if !t.joint {
+			if err := t.sums(ctx, visible, w, x.word1, modelChains, -mModel, t.hModel); err != nil {
+				return err
+			}
+		}
+	}
+	if t.joint {
+		return t.jointSums(ctx, visible, n, words, modelChains, modelWords)
+	}
+	return nil
+}
+
+// fit makes room for a batch.
+func (t *trainer) fit(words int, cd bool) {
+	if t.dataV.Stride == words {
+		return
+	}
+	t.dataV = newRows(t.v, words)
+	if cd {
+		t.dataH, t.chainV = newRows(t.h, words), newRows(t.v, words)
+	}
+}
+
+// jointSums makes the sums of data minus model in one go: the model's spins
+// enter with their signs turned, and two more rows give the sum and the
+// difference of the hidden means.
+func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, words, chains, modelWords int) error {
+	all := words + modelWords
+	tail := spin.TailMask(chains)
+	for i := range t.v {
+		row, m := t.joined.Row(i), model.Row(i)
+		copy(row[:words], t.dataV.Row(i))
+		for w := range modelWords {
+			row[words+w] = ^m[w]
+		}
+		row[all-1] &= tail
+	}
+	sum, difference := t.joined.Row(t.v), t.joined.Row(t.v+1)
+	for w := range all {
+		sum[w], difference[w] = ^uint64(0), 0
+		if w < words {
+			difference[w] = ^uint64(0)
+		}
+	}
+	sum[all-1] &= tail
+	if err := t.product(ctx, t.v+2, 64*words+chains, all); err != nil {
+		return err
+	}
+	s, d := t.pairs[t.v*t.h:][:t.h], t.pairs[(t.v+1)*t.h:][:t.h]
+	for a := range t.h {
+		// |S ± D| ≤ 2·256·2²² = 2³¹ wants 64 bits.
+		t.hData[a] = (int64(s[a]) + int64(d[a])) / 2
+		t.hModel[a] = (int64(s[a]) - int64(d[a])) / 2
+	}
+	return nil
+}
+
+// sums adds factor·Σ v_i m_a over the chains of words [w0, w1) to exact, and
+// Σ m_a to hidden; means belong to words from w0 on.
+func (t *trainer) sums(ctx context.Context, v gibbs.Rows, w0, w1, chains int, factor int64, hidden []int64) error {
+	for b0 := w0; b0 < w1; b0 += blockWords {
+		b1 := min(w1, b0+blockWords)
+		for i := range t.v {
+			copy(t.joined.Row(i)[:b1-b0], v.Row(i)[b0:b1])
+		}
+		one := t.joined.Row(t.v)
+		for w := range b1 - b0 {
+			one[w] = ^uint64(0)
+		}
+		n := min(chains, 64*b1) - 64*b0
+		one[b1-b0-1] &= spin.TailMask(n)
+		shift := 64 * (b0 - w0)
+		if err := t.productAt(ctx, shift, t.v+1, n, b1-b0); err != nil {
+			return err
+		}
+		for a, m := range t.pairs[t.v*t.h:][:t.h] {
+			hidden[a] += int64(m)
+		}
+		const rows = 64
+		if err := t.b.each(ctx, (t.v+rows-1)/rows, func(_, i int) {
+			from, to := i*rows*t.h, min(t.v, (i+1)*rows)*t.h
+			t.ascent.kernel.Add(t.exact[from:to], t.pairs[from:to], factor)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trainer) product(ctx context.Context, rows, chains, words int) error {
+	return t.productAt(ctx, 0, rows, chains, words)
+}
+
+// productAt writes Σ_c joined_ic m_ac to pairs for the first rows of joined and
+// the columns of means from shift on.
+func (t *trainer) productAt(ctx context.Context, shift, rows, chains, words int) error {
+	v := t.joined
+	v.N = rows
+	size := t.h
+	if n := t.b.team.size; n > 1 {
+		size = max(1, (t.h+n*gibbs.UnitBlock-1)/(n*gibbs.UnitBlock)) * gibbs.UnitBlock
+	}
+	return t.b.each(ctx, (t.h+size-1)/size, func(member, i int) {
+		t.b.gibbs.SpinMeans(t.pairs, t.h, v, t.means[shift:], chunkWords*64,
+			i*size, min(t.h, (i+1)*size), 0, words, chains, t.b.members[member].scratch)
+	})
+}
+
+func (t *trainer) statistics(dst *backend.Statistics) {
+	dst.Reset(t.v, t.h, t.samples, t.chains)
+	for k := range dst.Pairs {
+		if t.joint {
+			dst.Pairs[k] = int64(t.pairs[k])
+		} else {
+			dst.Pairs[k] = int64(t.exact[k])
+		}
+	}
+	copy(dst.VisibleData, t.vData)
+	copy(dst.VisibleModel, t.vModel)
+	copy(dst.HiddenData, t.hData)
+	copy(dst.HiddenModel, t.hModel)
+}
+
+func (t *trainer) Statistics(dst *backend.Statistics) error {
+	if !t.gathered {
+		return errNoStatistics
+	}
+	t.statistics(dst)
+	return nil
+}
+
+var errNoStatistics = errors.New("no statistics have been gathered")
+
+func (t *trainer) SetStatistics(src *backend.Statistics) error {
+	if err := src.Check(t.v, t.h); err != nil {
+		return err
+	}
+	t.samples, t.chains, t.joint = src.Samples, src.Chains, false
+	for k, x := range src.Pairs {
+		if x >= 1<<53 || x <= -1<<53 {
+			return fmt.Errorf("pair statistic %d is %d, want below 2⁵³", k, x)
+		}
+		t.exact[k] = float64(x)
+	}
+	copy(t.vData, src.VisibleData)
+	copy(t.vModel, src.VisibleModel)
+	copy(t.hData, src.HiddenData)
+	copy(t.hModel, src.HiddenModel)
+	t.gathered = true
+	return nil
+}
+
+// model returns the masters as a network that shares their memory.
+func (t *trainer) model() *spin.Net[float32] {
+	return &spin.Net[float32]{
+		Layers: []int{t.v, t.h}, Bias: t.bias,
+		Blocks: []spin.Block[float32]{{A: 0, B: 1, W: t.w}},
+	}
+}
+
+func (t *trainer) Save(dst *backend.TrainerState) error {
+	if t.broken != nil {
+		return t.broken
+	}
+	s := backend.TrainerState{
+		Step: t.step, Model: t.model(), Velocity: t.velocity, VisibleOffset: t.mu, HiddenOffset: t.lambda,
+	}
+	if t.spec.Algorithm != backend.CD {
+		for r := range t.betas {
+			b := spin.NewBatch(t.v+t.h, t.spec.Chains)
+			for u := range b.Units {
+				copy(b.Row(u), t.row(u)[r*t.words:])
+			}
+			s.Chains = append(s.Chains, *b)
+		}
+	}
+	s.CopyTo(dst)
+	return nil
+}
+
+// row returns the words of unit u of the whole model.
+func (t *trainer) row(u int) []uint64 {
+	if u < t.v {
+		return t.visible.Row(u)
+	}
+	return t.hidden.Row(u - t.v)
+}
+
+func (t *trainer) Load(src *backend.TrainerState) error {
+	if err := src.Check(&t.spec); err != nil {
+		return err
+	}
+	if _, err := spin.Quantize(src.Model); err != nil {
+		return err
+	}
+	t.step = src.Step
+	copy(t.w, src.Model.Blocks[0].W)
+	copy(t.bias, src.Model.Bias)
+	t.velocity = nil
+	if len(src.Velocity) > 0 {
+		t.velocity = append([]float32(nil), src.Velocity...)
+	}
+	copy(t.mu, src.VisibleOffset)
+	copy(t.lambda, src.HiddenOffset)
+	for r := range src.Chains {
+		for u := range t.v + t.h {
+			copy(t.row(u)[r*t.words:(r+1)*t.words], src.Chains[r].Row(u))
+		}
+	}
+	t.broken, t.gathered = nil, false
+	return t.load()
+}
+
+func (t *trainer) Close() error {
+	t.broken = errClosed("trainer")
+	return nil
+}
+
+// exchange swaps configurations between temperatures r and r+1, as
+// backend.TrainerSpec says.
+func (t *trainer) exchange(ctx context.Context, r int) error {
+	for k := range 2 {
+		if err := t.energy(ctx, r+k, k); err != nil {
+			return err
+		}
+	}
+	db := float64(int64(t.betas[r]) - int64(t.betas[r+1]))
+	accept := make([]uint64, t.words)
+	for c := range t.spec.Chains {
+		x := math.Ldexp(float64(db*float64(t.energies[0][c]-t.energies[1][c])), -24-int(t.frac))
+		if backend.Exchange(x, philox.Draw(t.key, philox.Exchange, t.spec.FirstChain+uint32(c), uint32(r), t.step)) {
+			accept[c>>6] |= 1 << (c & 63)
+		}
+	}
+	for u := range t.v + t.h {
+		row := t.row(u)
+		a, b := row[r*t.words:][:t.words], row[(r+1)*t.words:][:t.words]
+		for w, m := range accept {
+			x := (a[w] ^ b[w]) & m
+			a[w] ^= x
+			b[w] ^= x
+		}
+	}
+	return nil
+}
+
+// energy computes the energies of the chains at temperature r.
+func (t *trainer) energy(ctx context.Context, r, slot int) error {
+	for len(t.energies) < 2 {
+		t.energies = append(t.energies, make([]int64, t.spec.Chains))
+	}
+	first := r * t.words
+	return t.b.each(ctx, (t.words+jobWords-1)/jobWords, func(member, item int) {
+		m := t.b.members[member]
+		if t.fields[member] == nil {
+			t.fields[member] = make([]int32, t.h*fieldStride)
+		}
+		w := item * jobWords
+		c0, c1 := 64*w, min(t.spec.Chains, 64*(w+jobWords))
+		in := t.visible
+		in.Bits = in.Bits[first+w:]
+		s := &m.step
+		*s = gibbs.Step{
+			Rule: gibbs.Rule{Frac: t.frac, Chains: c1 - c0}, Weights: t.up, In: append(s.In[:0], in),
+			Unit1: t.h, Word1: (c1 - c0 + 63) / 64,
+		}
+		t.b.gibbs.Fields(t.fields[member], fieldStride, s, m.scratch)
+		e := t.energies[slot][c0:c1]
+		clear(e)
+		for i := range t.v {
+			addSigned(e, t.visible.Row(i)[first+w:], nil, -int64(t.offset[i]))
+		}
+		for a := range t.h {
+			up := t.hidden.Row(a)[first+w:]
+			for c, x := range t.fields[member][a*fieldStride:][:len(e)] {
+				sign := int64(up[c>>6]>>(c&63)&1) - 1
+				e[c] -= (int64(x) ^ sign) - sign
+			}
+		}
+	})
+}
+
+// updateState is what Update works with.
+type updateState struct {
+	kernel     *ascent.Kernel
+	rows       []ascent.Row
+	columns    []ascent.Columns // of each block of backend.UpdateRows rows
+	dv, dh     []float64
+	total      []float64 // Σ_i x_ia μ_i
+	along      []float64 // Σ_a x_ia λ_a
+	rowWeight  []float32 // Σ_a |W_ia|, about
+	columnSize []float64 // Σ_i |W_ia|, about
+}
+
+func (u *updateState) init(t *trainer) {
+	u.kernel = ascent.For(t.b.level)
+	u.rows = make([]ascent.Row, t.b.team.size)
+	u.dv, u.dh = make([]float64, t.v), make([]float64, t.h)
+	u.total, u.along = make([]float64, t.h), make([]float64, t.v)
+	u.rowWeight, u.columnSize = make([]float32, t.v), make([]float64, t.h)
+	u.columns = make([]ascent.Columns, (t.v+backend.UpdateRows-1)/backend.UpdateRows)
+	for k := range u.columns {
+		u.columns[k] = ascent.Columns{
+			Dh: u.dh, Lambda: t.lambda, Sum: make([]float64, t.h), Magnitude: make([]float32, t.h),
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"kadanoff/backend"
+	"kadanoff/kernels/ascent"
+	"kadanoff/kernels/gibbs"
+	"kadanoff/spin"
+)
+
+// Update changes the model, rounds it to fixed point and packs it.
+func (t *trainer) Update(u backend.Update) error {
+	if t.broken != nil {
+		return t.broken
+	}
+	if err := u.Check(); err != nil {
+		return err
+	}
+	if !t.gathered {
+		return errNoStatistics
+	}
+	if u.Momentum != 0 && t.velocity == nil {
+		t.velocity = make([]float32, t.v*t.h+t.v+t.h)
+	}
+	var err error
+	if t.spec.Tied {
+		err = t.updateTied(&u)
+	} else {
+		t.updateAll(&u)
+		err = t.round()
+	}
+	if err != nil {
+		t.broken = err
+		return err
+	}
+	t.step++
+	return nil
+}
+
+// factors of the statistics.
+func (t *trainer) updateAll(u *backend.Update) {
+	st := &t.ascent
+	s := backend.Statistics{Samples: t.samples, Chains: t.chains}
+	means := func(d, offset []float64, data, model []int64, unit float64) {
+		fd, fm := unit/float64(s.Samples), unit/float64(s.Chains)
+		for i := range d {
+			x := float64(data[i]) * fd
+			d[i] = x - float64(float64(model[i])*fm)
+			offset[i] = math.FMA(u.OffsetRate, x-offset[i], offset[i])
+		}
+	}
+	means(st.dv, t.mu, t.vData, t.vModel, 1)
+	means(st.dh, t.lambda, t.hData, t.hModel, 1.0/(1<<spin.MeanBits))
+
+	row := ascent.Row{
+		Factor: s.PairFactor(), Decay: u.WeightDecay, L1: u.L1, Rate: u.WeightRate, Momentum: u.Momentum,
+		Scale:   float32(math.Ldexp(1, int(t.frac))),
+		Centred: nonZero(t.mu) || nonZero(t.lambda),
+		Shrink:  u.WeightDecay != 0 || u.L1 != 0,
+	}
+	// The work cannot be cut short: a context would leave half a step.
+	_ = t.b.each(context.Background(), len(st.columns), func(member, k int) {
+		c := &st.columns[k]
+		clear(c.Sum)
+		clear(c.Magnitude)
+		r := &st.rows[member]
+		*r = row
+		for i := k * backend.UpdateRows; i < min(t.v, (k+1)*backend.UpdateRows); i++ {
+			from, to := i*t.h, (i+1)*t.h
+			r.Mu, r.Dv = t.mu[i], st.dv[i]
+			var velocity []float32
+			var sums []int32
+			var exact []float64
+			if t.velocity != nil {
+				velocity = t.velocity[from:to]
+			}
+			if t.joint {
+				sums = t.pairs[from:to]
+			} else {
+				exact = t.exact[from:to]
+			}
+			lanes, size := st.kernel.Update(r, t.w[from:to], velocity, sums, exact, t.fixed[from:to], c)
+			st.along[i], st.rowWeight[i] = backend.LaneSum(&lanes), size
+		}
+	})
+	clear(st.total)
+	clear(st.columnSize)
+	for k := range st.columns {
+		c := &st.columns[k]
+		for a, m := range c.Magnitude {
+			st.total[a] += c.Sum[a]
+			st.columnSize[a] += float64(m)
+		}
+	}
+	n := t.v * t.h
+	bias := func(k int, d, along float64) {
+		y := float64(u.BiasRate * d)
+		if t.velocity != nil {
+			y = math.FMA(u.Momentum, float64(t.velocity[n+k]), y)
+			t.velocity[n+k] = float32(y)
+		}
+		t.bias[k] = float32(float64(t.bias[k]) + (y - along))
+	}
+	for i, d := range st.dv {
+		bias(i, d, st.along[i])
+	}
+	for a, d := range st.dh {
+		bias(t.v+a, d, st.total[a])
+	}
+}
+
+func nonZero(x []float64) bool {
+	for _, v := range x {
+		if v != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *trainer) updateTied(u *backend.Update) error {
+	sum := int64(0)
+	for k := range t.w {
+		if t.joint {
+			sum += int64(t.pairs[k])
+		} else {
+			sum += int64(t.exact[k])
+		}
+	}
+	if sum >= 1<<53 || sum <= -1<<53 {
+		return fmt.Errorf("sum of %d pair statistics is beyond 2⁵³: want a smaller batch", len(t.w))
+	}
+	s := backend.Statistics{Samples: t.samples, Chains: t.chains}
+	g, w := float64(float64(sum)*s.TiedFactor(len(t.w))), float64(t.w[0])
+	g = math.FMA(-u.WeightDecay, w, g)
+	switch {
+	case w > 0:
+		g -= u.L1
+	case w < 0:
+		g += u.L1
+	}
+	x := float64(u.WeightRate * g)
+	for k := range t.w {
+		step := x
+		if t.velocity != nil {
+			step = math.FMA(u.Momentum, float64(t.velocity[k]), x)
+			t.velocity[k] = float32(step)
+		}
+		t.w[k] = float32(w + step)
+	}
+	return t.roundAll()
+}
+
+// round finds the scale of the new weights and packs them. The sums of
+// magnitudes from the update are good to about a float32's precision: where
+// that decides the scale, it is what spin.Quantize would choose.
+func (t *trainer) round() error {
+	st := &t.ascent
+	least, most := 0.0, 0.0
+	see := func(sum float64, bias float32, terms int) bool {
+		sum += math.Abs(float64(bias))
+		slack := sum * float64(terms+64) / (1 << 23)
+		least, most = math.Max(least, sum-slack), math.Max(most, sum+slack)
+		return sum <= math.MaxFloat32
+	}
+	finite := true
+	for i, x := range st.rowWeight {
+		finite = see(float64(x), t.bias[i], t.h) && finite
+	}
+	for a, x := range st.columnSize {
+		finite = see(x, t.bias[t.v+a], t.v) && finite
+	}
+	terms := max(t.v, t.h) + 1
+	low, high := fracOf(most, terms), fracOf(least, 0)
+	if !finite || low != high || low < spin.MinFrac {
+		return t.roundAll()
+	}
+	if uint(low) != t.frac {
+		t.frac = uint(low)
+		t.roundWeights()
+	}
+	t.pack()
+	return nil
+}
+
+// fracOf returns the most fraction bits, up to spin.MaxFrac, that leave room
+// for fields up to sum and half a unit of rounding for each of terms.
+func fracOf(sum float64, terms int) int {
+	frac := spin.MaxFrac
+	for frac >= spin.MinFrac && math.Ldexp(sum, frac)+float64(terms)/2+1 >= 1<<31 {
+		frac--
+	}
+	return frac
+}
+
+// roundAll rounds by the definition.
+func (t *trainer) roundAll() error {
+	q, err := spin.Quantize(t.model())
+	if err != nil {
+		return &backend.DivergedError{Step: t.step, Reason: err}
+	}
+	t.frac = q.Frac
+	copy(t.fixed, q.Blocks[0].W)
+	t.pack()
+	return nil
+}
+
+func (t *trainer) roundWeights() {
+	scale := math.Ldexp(1, int(t.frac))
+	_ = t.b.each(context.Background(), t.v, func(_, i int) {
+		for k := i * t.h; k < (i+1)*t.h; k++ {
+			t.fixed[k] = int32(math.RoundToEven(float64(t.w[k]) * scale))
+		}
+	})
+}
+
+// load makes everything that follows from the masters.
+func (t *trainer) load() error {
+	q, err := spin.Quantize(t.model())
+	if err != nil {
+		return err
+	}
+	t.frac = q.Frac
+	copy(t.fixed, q.Blocks[0].W)
+	t.pack()
+	return nil
+}
+
+// pack rounds the biases and packs the weights in both directions.
+func (t *trainer) pack() {
+	scale := math.Ldexp(1, int(t.frac))
+	for u, x := range t.bias {
+		t.offset[u] = int32(math.RoundToEven(float64(x) * scale))
+	}
+	const size = 2 * gibbs.UnitBlock
+	ups, downs := (t.h+size-1)/size, (t.v+size-1)/size
+	_ = t.b.each(context.Background(), ups+downs, func(_, i int) {
+		if i < ups {
+			t.b.gibbs.Pack(t.up, t.offset[t.v:], []gibbs.Block{{Src: t.fixed, Stride: t.h, In: t.v}}, i*size, min(t.h, (i+1)*size))
+			return
+		}
+		i -= ups
+		t.b.gibbs.Pack(t.down, t.offset[:t.v], []gibbs.Block{{Src: t.fixed, Stride: t.h, Transposed: true, In: t.h}}, i*size, min(t.v, (i+1)*size))
+	})
+}

@@ -1,0 +1,7 @@
+//go:build !amd64 || noasm
+
+package ascent
+
+import "kadanoff/kernels/isa"
+
+func table() []Kernel { return []Kernel{{isa.Generic, nil, nil}} }
