@@ -48,6 +48,10 @@ type EnumerateJob struct {
 	// Histogram asks for the number of states at each energy, and Joint at each
 	// pair of energy and magnetisation.
 	Histogram, Joint bool
+	// SumsOnly leaves out the minimum and the lowest states, a pass of their own:
+	// log Z, moments and histograms do without it. The ground state is then
+	// MaxInt64, found zero times.
+	SumsOnly bool
 	// BranchAndBound finds the minimum, its degeneracy and the lowest states by
 	// an exact search that skips what cannot be among them, instead of visiting
 	// every state. It cannot be sharded or combined with sums over all states.
@@ -149,6 +153,9 @@ func (j *EnumerateJob) Check() error {
 	}
 	if (j.Histogram || j.Joint) && j.HistogramBins() > MaxHistogramBins {
 		return fmt.Errorf("a histogram of up to %d bins, want at most %d: couplings of fewer digits", j.HistogramBins(), MaxHistogramBins)
+	}
+	if j.SumsOnly && (j.Lowest > 0 || j.BranchAndBound) {
+		return errors.New("lowest states without a pass for the minimum")
 	}
 	if j.BranchAndBound && (len(j.Betas) > 0 || j.Histogram || j.Joint || j.Shards > 1) {
 		return errors.New("branch and bound finds the lowest states only: no log Z, no histogram, no shards")

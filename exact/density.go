@@ -143,7 +143,7 @@ func (m *Marginal) P() []float64 {
 func (m *Marginal) AbsV() float64 {
 	sum := m.prec.Int(0)
 	for j, x := range m.p {
-		sum.Add(sum, m.prec.Scale(m.visible-2*j, x))
+		bigfloat.Accumulate(sum, m.prec.Scale(m.visible-2*j, x))
 	}
 	f, _ := sum.Float64()
 	return f
@@ -160,7 +160,7 @@ func (m *Marginal) Chi() float64 {
 func (m *Marginal) chiExcess() *big.Float {
 	loss := m.prec.Int(0)
 	for j, x := range m.p {
-		loss.Add(loss, m.prec.Scale(4*j*(m.visible-j), x)) // M² − V²
+		bigfloat.Accumulate(loss, m.prec.Scale(4*j*(m.visible-j), x)) // M² − V²
 	}
 	return m.prec.Quo(m.prec.Sub(m.prec.Int(m.visible*(m.visible-1)), loss), m.prec.Int(m.visible))
 }
@@ -168,7 +168,7 @@ func (m *Marginal) chiExcess() *big.Float {
 func (m *Marginal) normalise() {
 	total := m.prec.Int(0)
 	for _, x := range m.p {
-		total.Add(total, x)
+		bigfloat.Accumulate(total, x)
 	}
 	for j, x := range m.p {
 		m.p[j] = m.prec.Quo(x, total)
@@ -208,7 +208,7 @@ func (d *Density) atBig(k *big.Float, prec bigfloat.Prec) *Marginal {
 		for k := len(row) - 1; k >= 0; k-- {
 			sum.Mul(sum, z)
 			if row[k] != nil {
-				sum.Add(sum, row[k])
+				bigfloat.Accumulate(sum, row[k])
 			}
 		}
 		m.p = append(m.p, sum)
@@ -247,7 +247,7 @@ func Mix(weights []float64, parts ...*Marginal) (*Marginal, error) {
 	for j := range parts[0].p {
 		sum := mix.prec.Int(0)
 		for i, m := range parts {
-			sum.Add(sum, mix.prec.Mul(mix.prec.Float(weights[i]), m.p[j]))
+			bigfloat.Accumulate(sum, mix.prec.Mul(mix.prec.Float(weights[i]), m.p[j]))
 		}
 		mix.p = append(mix.p, sum)
 	}

@@ -155,9 +155,9 @@ func (s *matcher) sides(w *big.Float) sides {
 		gap := p.Quo(p.Ldexp(p.Sub(power[j], xm), 1), p.Mul(onePlus, onePlusV))
 		d := p.Add(p.Scale(2*j, tm), p.Scale(v, gap))
 		weight := p.Mul(s.binomial[j], p.Pow(p.Mul(xj, p.Quo(onePlusV, onePlus)), s.hidden))
-		sum.Add(sum, weight)
-		restF.Add(restF, weight.Mul(weight, d))
-		restG.Add(restG, d.Mul(d, s.p[j]))
+		bigfloat.Accumulate(sum, weight)
+		bigfloat.Accumulate(restF, weight.Mul(weight, d))
+		bigfloat.Accumulate(restG, d.Mul(d, s.p[j]))
 	}
 	restF.Quo(restF, sum)
 	mt := p.Scale(m, tm)

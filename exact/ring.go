@@ -182,7 +182,7 @@ func (r Ring) marginal() (*Marginal, error) {
 			ratio.SetInt64(int64(k) * int64(k+1))
 			term.Quo(term, ratio)
 			term.Mul(term, z)
-			sum.Add(sum, term)
+			bigfloat.Accumulate(sum, term)
 			// Terms fall faster and faster once they fall.
 			if term.MantExp(nil) < sum.MantExp(nil)-int(prec)-16 {
 				break

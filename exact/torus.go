@@ -38,9 +38,12 @@ func NewTorus(l int, t float64) (*Torus, error) {
 	if !(t >= 1e-3 && t <= 1e6) {
 		return nil, fmt.Errorf("T = %v: want 0.001 to 1e6", t)
 	}
-	// Low T: the specific heat e^{−8K} is what is left of sums of order 1; below
-	// e^{−800} it is 0 in a float64. High T: ln Z is L² ln 2 + O(K²).
-	prec := basePrec + bigfloat.Prec(24*min(1/t, 100)) + bigfloat.Prec(6*math.Log2(max(t, 1)))
+	// Low T: the specific heat, about 64K² e^{−8K}, is what is left of sums of
+	// order 1. High T: the energy is O(K) and comes out of terms of order 1/K.
+	prec := basePrec + bigfloat.Prec(6*math.Log2(max(t, 1)))
+	if t >= coldest {
+		prec += bigfloat.Prec(12 / t)
+	}
 	p := jets{prec}
 	k := jet{p.Quo(p.Int(1), p.Float(t)), p.Int(1), p.Int(0)}
 	e := p.Exp(p.Ldexp(k.v, 1)) // e^{2K}
@@ -86,6 +89,10 @@ func NewTorus(l int, t float64) (*Torus, error) {
 	return &Torus{L: l, T: t, logZ: logZ, prec: prec}, nil
 }
 
+// coldest is the temperature below which the specific heat, smaller than
+// e^{−780}, is 0 in a float64.
+const coldest = 0.01
+
 // cosines returns cos(πr/L) for r = 0 … L, by the recurrence
 // cos((r+1)a) = 2 cos a cos ra − cos((r−1)a) with bits to spare.
 func cosines(p bigfloat.Prec, l int) []*big.Float {
@@ -114,6 +121,9 @@ func (t *Torus) Energy() float64 {
 
 // SpecificHeat returns the specific heat per spin, K² d²ln Z/dK²/L².
 func (t *Torus) SpecificHeat() float64 {
+	if t.T < coldest {
+		return 0
+	}
 	scale := t.prec.Mul(t.prec.Float(t.T), t.prec.Float(t.T))
 	f, _ := t.prec.Quo(t.logZ.dd, t.prec.Scale(t.L*t.L, scale)).Float64()
 	return f

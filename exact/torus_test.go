@@ -51,12 +51,12 @@ func TestTorusTable(t *testing.T) {
 func TestKaufmanAgainstCounts(t *testing.T) {
 	for l := 2; l <= 7; l++ {
 		d, _ := TorusDensity(l)
-		for _, temperature := range []float64{0.05, 0.3, 1.5, 2.3, 7, 1e3} {
+		for _, temperature := range []float64{0.012, 0.05, 0.3, 1.5, 2.3, 7, 1e3} {
 			x, err := NewTorus(l, temperature)
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := precOf(600)
+			p := precOf(400)
 			k := p.Quo(p.Int(1), p.Float(temperature))
 			z, e1, e2 := p.Int(0), p.Int(0), p.Int(0)
 			for _, row := range d.at(p) {
@@ -83,6 +83,18 @@ func TestKaufmanAgainstCounts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// So cold that the specific heat is below the range of a float64.
+func TestColdTorus(t *testing.T) {
+	x, err := NewTorus(128, 0.002)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := x.SpecificHeat(); c != 0 || x.Energy() != -2 {
+		t.Errorf("energy %v and specific heat %v, want -2 and 0", x.Energy(), c)
+	}
+	within(t, 1e-15, x.LogZ(), 2*128*128*500+math.Ln2, "ln Z")
 }
 
 // A large torus away from T_c has the infinite lattice's values per spin, up

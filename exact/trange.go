@@ -38,7 +38,7 @@ func (d *Density) Over(t1, t0 float64) (*Marginal, error) {
 				if total[k] == nil {
 					total[k] = prec.Int(0)
 				}
-				total[k].Add(total[k], n)
+				bigfloat.Accumulate(total[k], n)
 			}
 		}
 	}
@@ -49,17 +49,26 @@ func (d *Density) Over(t1, t0 float64) (*Marginal, error) {
 	}
 	node := func(k, weight *big.Float) {
 		z := prec.Exp(prec.Scale(-4, k))
-		sum := prec.Int(0)
-		for q := quanta - 1; q >= 0; q-- {
-			sum.Mul(sum, z)
-			if total[q] != nil {
-				sum.Add(sum, total[q])
+		power, sum := prec.Int(1), prec.Int(0)
+		for _, n := range total {
+			if n != nil {
+				bigfloat.Accumulate(sum, prec.Mul(n, power))
+			}
+			power.Mul(power, z)
+			// Fewer than 2^M states have more quanta, each of smaller weight.
+			if power.MantExp(nil) < -d.visible-int(prec) {
+				break
 			}
 		}
 		term := prec.Quo(weight, prec.Mul(sum, prec.Mul(k, k)))
 		for q := 1; q < quanta; q++ {
 			term.Mul(term, z)
-			integral[q].Add(integral[q], term)
+			// Past the first panels z is smaller than it was there: if the term no
+			// longer counts for q, it does not for what follows.
+			if integral[q].Sign() > 0 && term.MantExp(nil) < integral[q].MantExp(nil)-int(prec) {
+				break
+			}
+			bigfloat.Accumulate(integral[q], term)
 		}
 	}
 	gauss := legendre(prec)
@@ -93,7 +102,7 @@ func (d *Density) Over(t1, t0 float64) (*Marginal, error) {
 		sum := prec.Int(0)
 		for k, n := range row {
 			if n != nil {
-				sum.Add(sum, prec.Mul(n, integral[k]))
+				bigfloat.Accumulate(sum, prec.Mul(n, integral[k]))
 			}
 		}
 		m.p = append(m.p, prec.Quo(sum, width))

@@ -43,7 +43,7 @@ func (u UniformRBM) marginal(own, other int) (weights []*big.Float, total *big.F
 	for j := range weights {
 		ratio := p.Quo(p.Add(p.Int(1), p.Pow(x, own-2*j)), onePlus)
 		weights[j] = p.Mul(weights[j], p.Pow(p.Mul(xj, ratio), other))
-		total.Add(total, weights[j])
+		bigfloat.Accumulate(total, weights[j])
 		xj = p.Mul(xj, x)
 	}
 	return weights, total
@@ -70,7 +70,7 @@ func (u UniformRBM) F() float64 {
 		h := u.N - 2*j
 		e := p.Exp(p.Float(-2 * float64(h) * u.W))
 		tanh := p.Quo(p.Sub(p.Int(1), e), p.Add(p.Int(1), e))
-		sum.Add(sum, p.Mul(weight, p.Scale(h, tanh)))
+		bigfloat.Accumulate(sum, p.Mul(weight, p.Scale(h, tanh)))
 	}
 	f, _ := p.Quo(p.Scale(u.M, sum), p.Scale(u.N, total)).Float64()
 	return f
@@ -102,7 +102,7 @@ func (u UniformRBM) PairCorrelation() float64 {
 	sum := p.Int(0)
 	for j, w := range weights {
 		v := u.M - 2*j
-		sum.Add(sum, p.Scale(v*v-u.M, w))
+		bigfloat.Accumulate(sum, p.Scale(v*v-u.M, w))
 	}
 	f, _ := p.Quo(sum, p.Scale(u.M*(u.M-1), total)).Float64()
 	return f
@@ -137,8 +137,8 @@ func (u UniformRBM) KLFromRing(k float64) (float64, error) {
 		for n, count := range row {
 			if count != nil {
 				w := p.Mul(count, zk)
-				total.Add(total, w)
-				walls.Add(walls, p.Scale(n, w))
+				bigfloat.Accumulate(total, w)
+				bigfloat.Accumulate(walls, p.Scale(n, w))
 			}
 			zk = p.Mul(zk, z)
 		}
@@ -151,8 +151,8 @@ func (u UniformRBM) KLFromRing(k float64) (float64, error) {
 	sum := p.Int(0)
 	for j, c := range absVCounts(p, u.M) {
 		ratio := p.Mul(p.Pow(x, j), p.Quo(p.Add(p.Int(1), p.Pow(x, u.M-2*j)), onePlus))
-		sum.Add(sum, p.Mul(c, p.Pow(ratio, u.N)))
-		kl.Sub(kl, p.Scale(u.N, p.Mul(q.p[j], p.Log(ratio))))
+		bigfloat.Accumulate(sum, p.Mul(c, p.Pow(ratio, u.N)))
+		bigfloat.Accumulate(kl, p.Scale(-u.N, p.Mul(q.p[j], p.Log(ratio))))
 	}
 	f, _ := p.Add(kl, p.Log(sum)).Float64()
 	return f, nil

@@ -23,17 +23,12 @@ type enumeration struct {
 	work        progress
 }
 
-// Enumerate visits all states of the job's shard.
+// Enumerate visits the states of the job's shard.
 func (b *Backend) Enumerate(ctx context.Context, job *backend.EnumerateJob) (*backend.EnumeratePart, error) {
-	return enumerate(ctx, enum.For(b.level), b.team.size, job)
-}
-
-// enumerate does the shard of a job.
-func enumerate(ctx context.Context, k *enum.Kernel, threads int, job *backend.EnumerateJob) (*backend.EnumeratePart, error) {
 	if err := job.Check(); err != nil {
 		return nil, err
 	}
-	e := &enumeration{job: job, layout: job.Layout(), kernel: k, threads: threads}
+	e := &enumeration{job: job, layout: job.Layout(), kernel: enum.For(b.level), threads: b.team.size}
 	e.first, e.last = job.Range()
 	part := &backend.EnumeratePart{First: e.first, Last: e.last, Ground: math.MaxInt64}
 	if job.BranchAndBound {
@@ -56,8 +51,10 @@ func enumerate(ctx context.Context, k *enum.Kernel, threads int, job *backend.En
 	e.work.total *= float64(e.last - e.first)
 
 	natural := newTables(job, passes[0])
-	if err := e.minimum(ctx, natural, part); err != nil {
-		return nil, err
+	if !job.SumsOnly {
+		if err := e.minimum(ctx, natural, part); err != nil {
+			return nil, err
+		}
 	}
 	if wantBins {
 		if err := e.histogram(ctx, part); err != nil {

@@ -16,7 +16,7 @@ type states struct {
 	order []int // spin at each position of a state
 }
 
-// term returns −Σ J s s − Σ h s over the pairs and fields within positions
+// own returns −Σ J s s − Σ h s over the pairs and fields within positions
 // [lo, hi).
 func (v states) own(s uint64, lo, hi int) int64 {
 	e := int64(0)
@@ -60,11 +60,13 @@ func (Backend) Enumerate(ctx context.Context, job *backend.EnumerateJob) (*backe
 			}
 		}
 		e := natural.own(s, 0, n)
-		if e < part.Ground {
-			part.Ground, part.GroundStates = e, 0
-		}
-		if e == part.Ground {
-			part.GroundStates++
+		if !job.SumsOnly {
+			if e < part.Ground {
+				part.Ground, part.GroundStates = e, 0
+			}
+			if e == part.Ground {
+				part.GroundStates++
+			}
 		}
 		keepLowest(&part.Lowest, backend.EnumeratedState{Energy: e, State: s}, job.Lowest)
 		if wantBins {

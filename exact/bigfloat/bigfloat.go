@@ -30,11 +30,50 @@ func (p Prec) BigInt(n *big.Int) *big.Float { return p.zero().SetInt(n) }
 // Round returns x rounded to precision p.
 func (p Prec) Round(x *big.Float) *big.Float { return p.zero().Set(x) }
 
-// Add returns a + b.
-func (p Prec) Add(a, b *big.Float) *big.Float { return p.zero().Add(a, b) }
+// Add returns a + b. Unlike big.Float's own, it does not align mantissas whose
+// exponents are so far apart that one does not count: e^{−10⁹} + 1 costs nothing.
+func (p Prec) Add(a, b *big.Float) *big.Float {
+	switch {
+	case vanishes(b, a, uint(p)):
+		return p.Round(a)
+	case vanishes(a, b, uint(p)):
+		return p.Round(b)
+	}
+	return p.zero().Add(a, b)
+}
 
-// Sub returns a - b.
-func (p Prec) Sub(a, b *big.Float) *big.Float { return p.zero().Sub(a, b) }
+// Sub returns a - b, as Add.
+func (p Prec) Sub(a, b *big.Float) *big.Float {
+	switch {
+	case vanishes(b, a, uint(p)):
+		return p.Round(a)
+	case vanishes(a, b, uint(p)):
+		return p.Neg(b)
+	}
+	return p.zero().Sub(a, b)
+}
+
+// Accumulate adds x to sum at the precision of sum.
+func Accumulate(sum, x *big.Float) {
+	switch {
+	case vanishes(x, sum, sum.Prec()):
+	case vanishes(sum, x, sum.Prec()):
+		sum.Set(x)
+	default:
+		sum.Add(sum, x)
+	}
+}
+
+// vanishes reports whether small is below any rounding of large at a precision.
+func vanishes(small, large *big.Float, prec uint) bool {
+	if small.Sign() == 0 {
+		return true
+	}
+	if large.Sign() == 0 || small.IsInf() || large.IsInf() {
+		return false
+	}
+	return large.MantExp(nil)-small.MantExp(nil) > int(max(prec, large.Prec()))+2
+}
 
 // Mul returns a·b.
 func (p Prec) Mul(a, b *big.Float) *big.Float { return p.zero().Mul(a, b) }

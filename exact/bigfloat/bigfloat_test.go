@@ -100,3 +100,32 @@ func BenchmarkExp256(b *testing.B) {
 		Prec(256).Exp(x)
 	}
 }
+
+// Sums of numbers far apart, near each other and just at the edge.
+func TestAddRoundsToOneOfThem(t *testing.T) {
+	const p Prec = 64
+	one := p.Int(1)
+	for _, e := range []int{-1 << 30, -200, -70, -67, -66, -65, -64, -63, -1, 0, 5, 66, 70, 1 << 30} {
+		x := new(big.Float).SetMantExp(p.Float(0.75), e)
+		if e > -1000 && e < 1000 {
+			if want := p.zero().Add(one, x); p.Add(one, x).Cmp(want) != 0 {
+				t.Errorf("1 + 0.75·2^%d = %v, want %v", e, p.Add(one, x), want)
+			}
+			if want := p.zero().Sub(one, x); p.Sub(one, x).Cmp(want) != 0 {
+				t.Errorf("1 − 0.75·2^%d = %v, want %v", e, p.Sub(one, x), want)
+			}
+		}
+		sum := p.Round(one)
+		Accumulate(sum, x)
+		if sum.Cmp(p.Add(one, x)) != 0 || p.Add(x, one).Cmp(sum) != 0 {
+			t.Errorf("sums of 1 and 0.75·2^%d differ", e)
+		}
+		large := one
+		if e > 0 {
+			large = x
+		}
+		if (e < -1000 || e > 1000) && sum.Cmp(large) != 0 {
+			t.Errorf("1 + 0.75·2^%d = %v", e, sum)
+		}
+	}
+}

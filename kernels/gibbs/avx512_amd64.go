@@ -3,7 +3,6 @@
 package gibbs
 
 import (
-	"math"
 	"math/bits"
 	"unsafe"
 
@@ -11,7 +10,6 @@ import (
 
 	"kadanoff/kernels/isa"
 	"kadanoff/spin"
-	"kadanoff/spin/philox"
 )
 
 // avx512 is the path of AVX-512: tables of the sums of five spins lie in two
@@ -203,55 +201,9 @@ func (avx512) mix(s *Step, sc *Scratch, u, w0, w1 int) {
 	}
 }
 
-// constant returns what is added to a·M before the shift.
-func (m *Mix) constant(u int) int64 {
-	c := int64(1 << 23)
-	if m.Base != nil {
-		c += int64(m.Base[u]) * int64(1<<24-m.M)
-	}
-	return c
-}
-
-// philoxState is what the draws of a step share: the keys of the rounds,
-// constants of the first two, and what depends on a group alone.
-type philoxState struct {
-	keys    [22]uint64 // k0, k1 of each round; then constants of rounds 0 and 1
-	high    uint32     // high half of Mul1·sweep
-	stream  uint32
-	uniform [slab512 / 8][2]uint64
-}
-
-func (p *philoxState) start(r *Rule) {
-	k := r.Key
-	for i := range philox.Rounds {
-		p.keys[2*i], p.keys[2*i+1] = uint64(k[0]), uint64(k[1])
-		k[0] += philox.Weyl0
-		k[1] += philox.Weyl1
-	}
-	m := philox.Mul1 * (r.Sweep & math.MaxUint32)
-	p.keys[20] = r.Sweep>>32 ^ p.keys[1]
-	p.keys[21] = m&math.MaxUint32 ^ p.keys[2]
-	p.high = uint32(m >> 32)
-	p.stream = uint32(r.Stream) << 24
-}
-
-// groups sets uniform for n groups of eight units.
-func (p *philoxState) groups(first uint32, n int) {
-	for i := range n {
-		c0 := p.high ^ (first + uint32(i) | p.stream) ^ uint32(p.keys[0])
-		m := philox.Mul0 * uint64(c0)
-		p.uniform[i] = [2]uint64{m>>32 ^ p.keys[3], m & math.MaxUint32}
-	}
-}
-
 // draw512 makes the high halves of the draws of n groups for a word of chains.
 func (sc *Scratch) draw512(random *uint16, chain0 uint32, n int) {
 	philoxAVX512(random, chain0, n, &sc.philox.keys[0], &sc.philox.uniform[0], &sc.block[0])
-}
-
-// factor returns what takes a field to 13 fraction bits at a β.
-func factor(beta uint64, frac uint) float32 {
-	return float32(math.Ldexp(float64(beta), -11-int(frac)))
 }
 
 // factors512 prepares the factors of the words [w0, w1), and the scratch of
@@ -315,10 +267,7 @@ func decide512(r *Rule, out *uint64, u, w, h int, mask uint32, acc []int32, rand
 		if c >= r.Chains {
 			return
 		}
-		low := func() uint32 {
-			return uint32(philox.Low16(r.Key, r.Stream, r.Chain0+uint32(c), r.Unit+uint32(u), r.Sweep))
-		}
-		up := decider{r.beta(c), r.Frac}.up(acc[lane(b)], uint32(random[b]), low)
+		up := r.decide(acc[lane(b)], random[b], u, c)
 		*out = *out&^(1<<b) | up<<b
 	}
 }

@@ -2133,6 +2133,1373 @@ word:
 	VZEROUPPER
 	RET
 
+DATA lanes16<>+0(SB)/2, $0x0001
+DATA lanes16<>+2(SB)/2, $0x0002
+DATA lanes16<>+4(SB)/2, $0x0004
+DATA lanes16<>+6(SB)/2, $0x0008
+DATA lanes16<>+8(SB)/2, $0x0010
+DATA lanes16<>+10(SB)/2, $0x0020
+DATA lanes16<>+12(SB)/2, $0x0040
+DATA lanes16<>+14(SB)/2, $0x0080
+DATA lanes16<>+16(SB)/2, $0x0100
+DATA lanes16<>+18(SB)/2, $0x0200
+DATA lanes16<>+20(SB)/2, $0x0400
+DATA lanes16<>+22(SB)/2, $0x0800
+DATA lanes16<>+24(SB)/2, $0x1000
+DATA lanes16<>+26(SB)/2, $0x2000
+DATA lanes16<>+28(SB)/2, $0x4000
+DATA lanes16<>+30(SB)/2, $0x8000
+GLOBL lanes16<>(SB), RODATA|NOPTR, $32
+
+DATA entrySize<>+0(SB)/2, $0x0020
+DATA entrySize<>+2(SB)/2, $0x0020
+DATA entrySize<>+4(SB)/2, $0x0020
+DATA entrySize<>+6(SB)/2, $0x0020
+DATA entrySize<>+8(SB)/2, $0x0020
+DATA entrySize<>+10(SB)/2, $0x0020
+DATA entrySize<>+12(SB)/2, $0x0020
+DATA entrySize<>+14(SB)/2, $0x0020
+DATA entrySize<>+16(SB)/2, $0x0020
+DATA entrySize<>+18(SB)/2, $0x0020
+DATA entrySize<>+20(SB)/2, $0x0020
+DATA entrySize<>+22(SB)/2, $0x0020
+DATA entrySize<>+24(SB)/2, $0x0020
+DATA entrySize<>+26(SB)/2, $0x0020
+DATA entrySize<>+28(SB)/2, $0x0020
+DATA entrySize<>+30(SB)/2, $0x0020
+DATA entrySize<>+32(SB)/2, $0x0040
+DATA entrySize<>+34(SB)/2, $0x0040
+DATA entrySize<>+36(SB)/2, $0x0040
+DATA entrySize<>+38(SB)/2, $0x0040
+DATA entrySize<>+40(SB)/2, $0x0040
+DATA entrySize<>+42(SB)/2, $0x0040
+DATA entrySize<>+44(SB)/2, $0x0040
+DATA entrySize<>+46(SB)/2, $0x0040
+DATA entrySize<>+48(SB)/2, $0x0040
+DATA entrySize<>+50(SB)/2, $0x0040
+DATA entrySize<>+52(SB)/2, $0x0040
+DATA entrySize<>+54(SB)/2, $0x0040
+DATA entrySize<>+56(SB)/2, $0x0040
+DATA entrySize<>+58(SB)/2, $0x0040
+DATA entrySize<>+60(SB)/2, $0x0040
+DATA entrySize<>+62(SB)/2, $0x0040
+DATA entrySize<>+64(SB)/2, $0x0080
+DATA entrySize<>+66(SB)/2, $0x0080
+DATA entrySize<>+68(SB)/2, $0x0080
+DATA entrySize<>+70(SB)/2, $0x0080
+DATA entrySize<>+72(SB)/2, $0x0080
+DATA entrySize<>+74(SB)/2, $0x0080
+DATA entrySize<>+76(SB)/2, $0x0080
+DATA entrySize<>+78(SB)/2, $0x0080
+DATA entrySize<>+80(SB)/2, $0x0080
+DATA entrySize<>+82(SB)/2, $0x0080
+DATA entrySize<>+84(SB)/2, $0x0080
+DATA entrySize<>+86(SB)/2, $0x0080
+DATA entrySize<>+88(SB)/2, $0x0080
+DATA entrySize<>+90(SB)/2, $0x0080
+DATA entrySize<>+92(SB)/2, $0x0080
+DATA entrySize<>+94(SB)/2, $0x0080
+DATA entrySize<>+96(SB)/2, $0x0100
+DATA entrySize<>+98(SB)/2, $0x0100
+DATA entrySize<>+100(SB)/2, $0x0100
+DATA entrySize<>+102(SB)/2, $0x0100
+DATA entrySize<>+104(SB)/2, $0x0100
+DATA entrySize<>+106(SB)/2, $0x0100
+DATA entrySize<>+108(SB)/2, $0x0100
+DATA entrySize<>+110(SB)/2, $0x0100
+DATA entrySize<>+112(SB)/2, $0x0100
+DATA entrySize<>+114(SB)/2, $0x0100
+DATA entrySize<>+116(SB)/2, $0x0100
+DATA entrySize<>+118(SB)/2, $0x0100
+DATA entrySize<>+120(SB)/2, $0x0100
+DATA entrySize<>+122(SB)/2, $0x0100
+DATA entrySize<>+124(SB)/2, $0x0100
+DATA entrySize<>+126(SB)/2, $0x0100
+DATA entrySize<>+128(SB)/2, $0x0200
+DATA entrySize<>+130(SB)/2, $0x0200
+DATA entrySize<>+132(SB)/2, $0x0200
+DATA entrySize<>+134(SB)/2, $0x0200
+DATA entrySize<>+136(SB)/2, $0x0200
+DATA entrySize<>+138(SB)/2, $0x0200
+DATA entrySize<>+140(SB)/2, $0x0200
+DATA entrySize<>+142(SB)/2, $0x0200
+DATA entrySize<>+144(SB)/2, $0x0200
+DATA entrySize<>+146(SB)/2, $0x0200
+DATA entrySize<>+148(SB)/2, $0x0200
+DATA entrySize<>+150(SB)/2, $0x0200
+DATA entrySize<>+152(SB)/2, $0x0200
+DATA entrySize<>+154(SB)/2, $0x0200
+DATA entrySize<>+156(SB)/2, $0x0200
+DATA entrySize<>+158(SB)/2, $0x0200
+DATA entrySize<>+160(SB)/2, $0x0400
+DATA entrySize<>+162(SB)/2, $0x0400
+DATA entrySize<>+164(SB)/2, $0x0400
+DATA entrySize<>+166(SB)/2, $0x0400
+DATA entrySize<>+168(SB)/2, $0x0400
+DATA entrySize<>+170(SB)/2, $0x0400
+DATA entrySize<>+172(SB)/2, $0x0400
+DATA entrySize<>+174(SB)/2, $0x0400
+DATA entrySize<>+176(SB)/2, $0x0400
+DATA entrySize<>+178(SB)/2, $0x0400
+DATA entrySize<>+180(SB)/2, $0x0400
+DATA entrySize<>+182(SB)/2, $0x0400
+DATA entrySize<>+184(SB)/2, $0x0400
+DATA entrySize<>+186(SB)/2, $0x0400
+DATA entrySize<>+188(SB)/2, $0x0400
+DATA entrySize<>+190(SB)/2, $0x0400
+GLOBL entrySize<>(SB), RODATA|NOPTR, $192
+
+// func expandAVX2(index *uint16, rows *[6]*uint64, words int, step int)
+// Requires: AVX, AVX2
+TEXT ·expandAVX2(SB), NOSPLIT, $0-32
+	MOVQ    index+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    words+16(FP), DX
+	MOVQ    step+24(FP), BX
+	MOVQ    (CX), SI
+	VMOVDQU entrySize<>+0(SB), Y10
+	MOVQ    8(CX), DI
+	VMOVDQU entrySize<>+32(SB), Y11
+	MOVQ    16(CX), R8
+	VMOVDQU entrySize<>+64(SB), Y12
+	MOVQ    24(CX), R9
+	VMOVDQU entrySize<>+96(SB), Y13
+	MOVQ    32(CX), R10
+	VMOVDQU entrySize<>+128(SB), Y14
+	MOVQ    40(CX), CX
+	VMOVDQU entrySize<>+160(SB), Y15
+	VMOVDQU lanes16<>+0(SB), Y9
+	XORQ    R11, R11
+
+word:
+	VPBROADCASTW (SI)(R11*8), Y0
+	VPAND        Y9, Y0, Y0
+	VPCMPEQW     Y9, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	VPBROADCASTW (DI)(R11*8), Y1
+	VPAND        Y9, Y1, Y1
+	VPCMPEQW     Y9, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPBROADCASTW (R8)(R11*8), Y2
+	VPAND        Y9, Y2, Y2
+	VPCMPEQW     Y9, Y2, Y2
+	VPAND        Y12, Y2, Y2
+	VPBROADCASTW (R9)(R11*8), Y3
+	VPAND        Y9, Y3, Y3
+	VPCMPEQW     Y9, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPBROADCASTW (R10)(R11*8), Y4
+	VPAND        Y9, Y4, Y4
+	VPCMPEQW     Y9, Y4, Y4
+	VPAND        Y14, Y4, Y4
+	VPBROADCASTW (CX)(R11*8), Y5
+	VPAND        Y9, Y5, Y5
+	VPCMPEQW     Y9, Y5, Y5
+	VPAND        Y15, Y5, Y5
+	VPOR         Y1, Y0, Y0
+	VPOR         Y3, Y2, Y2
+	VPOR         Y5, Y4, Y4
+	VPOR         Y2, Y0, Y0
+	VPOR         Y4, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPBROADCASTW 2(SI)(R11*8), Y0
+	VPAND        Y9, Y0, Y0
+	VPCMPEQW     Y9, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	VPBROADCASTW 2(DI)(R11*8), Y1
+	VPAND        Y9, Y1, Y1
+	VPCMPEQW     Y9, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPBROADCASTW 2(R8)(R11*8), Y2
+	VPAND        Y9, Y2, Y2
+	VPCMPEQW     Y9, Y2, Y2
+	VPAND        Y12, Y2, Y2
+	VPBROADCASTW 2(R9)(R11*8), Y3
+	VPAND        Y9, Y3, Y3
+	VPCMPEQW     Y9, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPBROADCASTW 2(R10)(R11*8), Y4
+	VPAND        Y9, Y4, Y4
+	VPCMPEQW     Y9, Y4, Y4
+	VPAND        Y14, Y4, Y4
+	VPBROADCASTW 2(CX)(R11*8), Y5
+	VPAND        Y9, Y5, Y5
+	VPCMPEQW     Y9, Y5, Y5
+	VPAND        Y15, Y5, Y5
+	VPOR         Y1, Y0, Y0
+	VPOR         Y3, Y2, Y2
+	VPOR         Y5, Y4, Y4
+	VPOR         Y2, Y0, Y0
+	VPOR         Y4, Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPBROADCASTW 4(SI)(R11*8), Y0
+	VPAND        Y9, Y0, Y0
+	VPCMPEQW     Y9, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	VPBROADCASTW 4(DI)(R11*8), Y1
+	VPAND        Y9, Y1, Y1
+	VPCMPEQW     Y9, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPBROADCASTW 4(R8)(R11*8), Y2
+	VPAND        Y9, Y2, Y2
+	VPCMPEQW     Y9, Y2, Y2
+	VPAND        Y12, Y2, Y2
+	VPBROADCASTW 4(R9)(R11*8), Y3
+	VPAND        Y9, Y3, Y3
+	VPCMPEQW     Y9, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPBROADCASTW 4(R10)(R11*8), Y4
+	VPAND        Y9, Y4, Y4
+	VPCMPEQW     Y9, Y4, Y4
+	VPAND        Y14, Y4, Y4
+	VPBROADCASTW 4(CX)(R11*8), Y5
+	VPAND        Y9, Y5, Y5
+	VPCMPEQW     Y9, Y5, Y5
+	VPAND        Y15, Y5, Y5
+	VPOR         Y1, Y0, Y0
+	VPOR         Y3, Y2, Y2
+	VPOR         Y5, Y4, Y4
+	VPOR         Y2, Y0, Y0
+	VPOR         Y4, Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VPBROADCASTW 6(SI)(R11*8), Y0
+	VPAND        Y9, Y0, Y0
+	VPCMPEQW     Y9, Y0, Y0
+	VPAND        Y10, Y0, Y0
+	VPBROADCASTW 6(DI)(R11*8), Y1
+	VPAND        Y9, Y1, Y1
+	VPCMPEQW     Y9, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPBROADCASTW 6(R8)(R11*8), Y2
+	VPAND        Y9, Y2, Y2
+	VPCMPEQW     Y9, Y2, Y2
+	VPAND        Y12, Y2, Y2
+	VPBROADCASTW 6(R9)(R11*8), Y3
+	VPAND        Y9, Y3, Y3
+	VPCMPEQW     Y9, Y3, Y3
+	VPAND        Y13, Y3, Y3
+	VPBROADCASTW 6(R10)(R11*8), Y4
+	VPAND        Y9, Y4, Y4
+	VPCMPEQW     Y9, Y4, Y4
+	VPAND        Y14, Y4, Y4
+	VPBROADCASTW 6(CX)(R11*8), Y5
+	VPAND        Y9, Y5, Y5
+	VPCMPEQW     Y9, Y5, Y5
+	VPAND        Y15, Y5, Y5
+	VPOR         Y1, Y0, Y0
+	VPOR         Y3, Y2, Y2
+	VPOR         Y5, Y4, Y4
+	VPOR         Y2, Y0, Y0
+	VPOR         Y4, Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	ADDQ         BX, AX
+	INCQ         R11
+	CMPQ         R11, DX
+	JLT          word
+	VZEROUPPER
+	RET
+
+// func tablesAVX2(table *int32, weights *int32, groups int)
+// Requires: AVX, AVX2
+TEXT ·tablesAVX2(SB), NOSPLIT, $0-24
+	MOVQ table+0(FP), AX
+	MOVQ weights+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+group:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU (CX), Y12
+	VPADDD  Y12, Y12, Y12
+	VPADDD  Y12, Y0, Y1
+	VMOVDQU 32(CX), Y12
+	VPADDD  Y12, Y12, Y12
+	VPADDD  Y12, Y0, Y2
+	VPADDD  Y12, Y1, Y3
+	VMOVDQU 64(CX), Y12
+	VPADDD  Y12, Y12, Y12
+	VPADDD  Y12, Y0, Y4
+	VPADDD  Y12, Y1, Y5
+	VPADDD  Y12, Y2, Y6
+	VPADDD  Y12, Y3, Y7
+	VMOVDQU 96(CX), Y9
+	VPADDD  Y9, Y9, Y9
+	VMOVDQU 128(CX), Y10
+	VPADDD  Y10, Y10, Y10
+	VMOVDQU 160(CX), Y11
+	VPADDD  Y11, Y11, Y11
+	VPXOR   Y8, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, (AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 32(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 64(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 96(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 128(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 160(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 192(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 224(AX)
+	VPADDD  Y9, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 256(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 288(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 320(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 352(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 384(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 416(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 448(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 480(AX)
+	VPADDD  Y10, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 768(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 800(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 832(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 864(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 896(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 928(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 960(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 992(AX)
+	VPSUBD  Y9, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 512(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 544(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 576(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 608(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 640(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 672(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 704(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 736(AX)
+	VPADDD  Y11, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 1536(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 1568(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 1600(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 1632(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 1664(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 1696(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 1728(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 1760(AX)
+	VPADDD  Y9, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 1792(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 1824(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 1856(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 1888(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 1920(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 1952(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 1984(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 2016(AX)
+	VPSUBD  Y10, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 1280(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 1312(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 1344(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 1376(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 1408(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 1440(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 1472(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 1504(AX)
+	VPSUBD  Y9, Y8, Y8
+	VPADDD  Y0, Y8, Y12
+	VMOVDQU Y12, 1024(AX)
+	VPADDD  Y1, Y8, Y13
+	VMOVDQU Y13, 1056(AX)
+	VPADDD  Y2, Y8, Y14
+	VMOVDQU Y14, 1088(AX)
+	VPADDD  Y3, Y8, Y15
+	VMOVDQU Y15, 1120(AX)
+	VPADDD  Y4, Y8, Y12
+	VMOVDQU Y12, 1152(AX)
+	VPADDD  Y5, Y8, Y13
+	VMOVDQU Y13, 1184(AX)
+	VPADDD  Y6, Y8, Y14
+	VMOVDQU Y14, 1216(AX)
+	VPADDD  Y7, Y8, Y15
+	VMOVDQU Y15, 1248(AX)
+	ADDQ    $0x000000c0, CX
+	ADDQ    $0x00000800, AX
+	DECQ    DX
+	JNZ     group
+	VZEROUPPER
+	RET
+
+// func sumsAVX2(acc *int32, table *int32, index *uint16, groups int, words int, indexStep int, start *int32)
+// Requires: AVX, AVX2
+TEXT ·sumsAVX2(SB), NOSPLIT, $0-56
+	MOVQ acc+0(FP), AX
+	MOVQ table+8(FP), CX
+	MOVQ index+16(FP), DX
+	MOVQ groups+24(FP), BX
+	MOVQ words+32(FP), SI
+	MOVQ indexStep+40(FP), DI
+	MOVQ start+48(FP), R8
+
+word:
+	MOVQ DX, R10
+	MOVQ $0x00000008, R9
+
+block:
+	TESTQ   R8, R8
+	JZ      load
+	VMOVDQU (R8), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y5
+	VMOVDQA Y0, Y6
+	VMOVDQA Y0, Y7
+	JMP     begin
+
+load:
+	VMOVDQU (AX), Y0
+	VMOVDQU 32(AX), Y1
+	VMOVDQU 64(AX), Y2
+	VMOVDQU 96(AX), Y3
+	VMOVDQU 128(AX), Y4
+	VMOVDQU 160(AX), Y5
+	VMOVDQU 192(AX), Y6
+	VMOVDQU 224(AX), Y7
+
+begin:
+	MOVQ CX, R11
+	MOVQ R10, R12
+	MOVQ BX, R13
+
+group:
+	MOVWLZX (R12), R14
+	VPADDD  (R11)(R14*1), Y0, Y0
+	MOVWLZX 2(R12), R14
+	VPADDD  (R11)(R14*1), Y1, Y1
+	MOVWLZX 4(R12), R14
+	VPADDD  (R11)(R14*1), Y2, Y2
+	MOVWLZX 6(R12), R14
+	VPADDD  (R11)(R14*1), Y3, Y3
+	MOVWLZX 8(R12), R14
+	VPADDD  (R11)(R14*1), Y4, Y4
+	MOVWLZX 10(R12), R14
+	VPADDD  (R11)(R14*1), Y5, Y5
+	MOVWLZX 12(R12), R14
+	VPADDD  (R11)(R14*1), Y6, Y6
+	MOVWLZX 14(R12), R14
+	VPADDD  (R11)(R14*1), Y7, Y7
+	ADDQ    $0x00000080, R12
+	ADDQ    $0x00000800, R11
+	DECQ    R13
+	JNZ     group
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y1, 32(AX)
+	VMOVDQU Y2, 64(AX)
+	VMOVDQU Y3, 96(AX)
+	VMOVDQU Y4, 128(AX)
+	VMOVDQU Y5, 160(AX)
+	VMOVDQU Y6, 192(AX)
+	VMOVDQU Y7, 224(AX)
+	ADDQ    $0x00000100, AX
+	ADDQ    $0x10, R10
+	DECQ    R9
+	JNZ     block
+	ADDQ    DI, DX
+	DECQ    SI
+	JNZ     word
+	VZEROUPPER
+	RET
+
+DATA philoxLanes256<>+0(SB)/8, $0x0000000000000000
+DATA philoxLanes256<>+8(SB)/8, $0x0000000000000002
+DATA philoxLanes256<>+16(SB)/8, $0x0000000000000001
+DATA philoxLanes256<>+24(SB)/8, $0x0000000000000003
+DATA philoxLanes256<>+32(SB)/8, $0x0000000000000004
+DATA philoxLanes256<>+40(SB)/8, $0x0000000000000006
+DATA philoxLanes256<>+48(SB)/8, $0x0000000000000005
+DATA philoxLanes256<>+56(SB)/8, $0x0000000000000007
+GLOBL philoxLanes256<>(SB), RODATA|NOPTR, $64
+
+// func philoxAVX2(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)
+// Requires: AVX, AVX2
+TEXT ·philoxAVX2(SB), NOSPLIT, $0-40
+	MOVQ         random+0(FP), AX
+	MOVQ         keys+24(FP), CX
+	MOVQ         uniform+32(FP), DX
+	MOVQ         chains+16(FP), BX
+	MOVL         chain0+8(FP), SI
+	MOVQ         $0x00000000d2511f53, DI
+	VMOVQ        DI, X12
+	VPBROADCASTQ X12, Y12
+	MOVQ         $0x00000000cd9e8d57, DI
+	VMOVQ        DI, X13
+	VPBROADCASTQ X13, Y13
+	VMOVD        SI, X14
+	VPBROADCASTD X14, Y14
+	MOVQ         $0x0000000000000008, DI
+	VMOVQ        DI, X15
+	VPBROADCASTQ X15, Y15
+
+chains:
+	VPADDD       philoxLanes256<>+0(SB), Y14, Y0
+	VPMULUDQ     Y12, Y0, Y2
+	VPSRLQ       $0x20, Y2, Y0
+	VPXOR        640(CX), Y0, Y0
+	VPMULUDQ     Y13, Y0, Y1
+	VPSRLQ       $0x20, Y1, Y0
+	VPXOR        672(CX), Y0, Y0
+	VPBROADCASTQ (DX), Y3
+	VPXOR        Y3, Y2, Y2
+	VPBROADCASTQ 8(DX), Y3
+	VPADDD       philoxLanes256<>+32(SB), Y14, Y6
+	VPMULUDQ     Y12, Y6, Y8
+	VPSRLQ       $0x20, Y8, Y6
+	VPXOR        640(CX), Y6, Y6
+	VPMULUDQ     Y13, Y6, Y7
+	VPSRLQ       $0x20, Y7, Y6
+	VPXOR        672(CX), Y6, Y6
+	VPBROADCASTQ (DX), Y9
+	VPXOR        Y9, Y8, Y8
+	VPBROADCASTQ 8(DX), Y9
+	VPMULUDQ     Y12, Y0, Y4
+	VPMULUDQ     Y13, Y2, Y5
+	VPXOR        128(CX), Y1, Y1
+	VPXOR        160(CX), Y3, Y3
+	VPMULUDQ     Y12, Y6, Y10
+	VPMULUDQ     Y13, Y8, Y11
+	VPXOR        128(CX), Y7, Y7
+	VPXOR        160(CX), Y9, Y9
+	VPSRLQ       $0x20, Y5, Y0
+	VPSRLQ       $0x20, Y4, Y2
+	VPXOR        Y1, Y0, Y0
+	VPXOR        Y3, Y2, Y2
+	VPSRLQ       $0x20, Y11, Y6
+	VPSRLQ       $0x20, Y10, Y8
+	VPXOR        Y7, Y6, Y6
+	VPXOR        Y9, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y1
+	VPMULUDQ     Y13, Y2, Y3
+	VPXOR        192(CX), Y5, Y5
+	VPXOR        224(CX), Y4, Y4
+	VPMULUDQ     Y12, Y6, Y7
+	VPMULUDQ     Y13, Y8, Y9
+	VPXOR        192(CX), Y11, Y11
+	VPXOR        224(CX), Y10, Y10
+	VPSRLQ       $0x20, Y3, Y0
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y5, Y0, Y0
+	VPXOR        Y4, Y2, Y2
+	VPSRLQ       $0x20, Y9, Y6
+	VPSRLQ       $0x20, Y7, Y8
+	VPXOR        Y11, Y6, Y6
+	VPXOR        Y10, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y5
+	VPMULUDQ     Y13, Y2, Y4
+	VPXOR        256(CX), Y3, Y3
+	VPXOR        288(CX), Y1, Y1
+	VPMULUDQ     Y12, Y6, Y11
+	VPMULUDQ     Y13, Y8, Y10
+	VPXOR        256(CX), Y9, Y9
+	VPXOR        288(CX), Y7, Y7
+	VPSRLQ       $0x20, Y4, Y0
+	VPSRLQ       $0x20, Y5, Y2
+	VPXOR        Y3, Y0, Y0
+	VPXOR        Y1, Y2, Y2
+	VPSRLQ       $0x20, Y10, Y6
+	VPSRLQ       $0x20, Y11, Y8
+	VPXOR        Y9, Y6, Y6
+	VPXOR        Y7, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y3
+	VPMULUDQ     Y13, Y2, Y1
+	VPXOR        320(CX), Y4, Y4
+	VPXOR        352(CX), Y5, Y5
+	VPMULUDQ     Y12, Y6, Y9
+	VPMULUDQ     Y13, Y8, Y7
+	VPXOR        320(CX), Y10, Y10
+	VPXOR        352(CX), Y11, Y11
+	VPSRLQ       $0x20, Y1, Y0
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y4, Y0, Y0
+	VPXOR        Y5, Y2, Y2
+	VPSRLQ       $0x20, Y7, Y6
+	VPSRLQ       $0x20, Y9, Y8
+	VPXOR        Y10, Y6, Y6
+	VPXOR        Y11, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y4
+	VPMULUDQ     Y13, Y2, Y5
+	VPXOR        384(CX), Y1, Y1
+	VPXOR        416(CX), Y3, Y3
+	VPMULUDQ     Y12, Y6, Y10
+	VPMULUDQ     Y13, Y8, Y11
+	VPXOR        384(CX), Y7, Y7
+	VPXOR        416(CX), Y9, Y9
+	VPSRLQ       $0x20, Y5, Y0
+	VPSRLQ       $0x20, Y4, Y2
+	VPXOR        Y1, Y0, Y0
+	VPXOR        Y3, Y2, Y2
+	VPSRLQ       $0x20, Y11, Y6
+	VPSRLQ       $0x20, Y10, Y8
+	VPXOR        Y7, Y6, Y6
+	VPXOR        Y9, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y1
+	VPMULUDQ     Y13, Y2, Y3
+	VPXOR        448(CX), Y5, Y5
+	VPXOR        480(CX), Y4, Y4
+	VPMULUDQ     Y12, Y6, Y7
+	VPMULUDQ     Y13, Y8, Y9
+	VPXOR        448(CX), Y11, Y11
+	VPXOR        480(CX), Y10, Y10
+	VPSRLQ       $0x20, Y3, Y0
+	VPSRLQ       $0x20, Y1, Y2
+	VPXOR        Y5, Y0, Y0
+	VPXOR        Y4, Y2, Y2
+	VPSRLQ       $0x20, Y9, Y6
+	VPSRLQ       $0x20, Y7, Y8
+	VPXOR        Y11, Y6, Y6
+	VPXOR        Y10, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y5
+	VPMULUDQ     Y13, Y2, Y4
+	VPXOR        512(CX), Y3, Y3
+	VPXOR        544(CX), Y1, Y1
+	VPMULUDQ     Y12, Y6, Y11
+	VPMULUDQ     Y13, Y8, Y10
+	VPXOR        512(CX), Y9, Y9
+	VPXOR        544(CX), Y7, Y7
+	VPSRLQ       $0x20, Y4, Y0
+	VPSRLQ       $0x20, Y5, Y2
+	VPXOR        Y3, Y0, Y0
+	VPXOR        Y1, Y2, Y2
+	VPSRLQ       $0x20, Y10, Y6
+	VPSRLQ       $0x20, Y11, Y8
+	VPXOR        Y9, Y6, Y6
+	VPXOR        Y7, Y8, Y8
+	VPMULUDQ     Y12, Y0, Y3
+	VPMULUDQ     Y13, Y2, Y1
+	VPXOR        576(CX), Y4, Y4
+	VPXOR        608(CX), Y5, Y5
+	VPMULUDQ     Y12, Y6, Y9
+	VPMULUDQ     Y13, Y8, Y7
+	VPXOR        576(CX), Y10, Y10
+	VPXOR        608(CX), Y11, Y11
+	VPSRLQ       $0x20, Y1, Y0
+	VPSRLQ       $0x20, Y3, Y2
+	VPXOR        Y4, Y0, Y0
+	VPXOR        Y5, Y2, Y2
+	VPSRLQ       $0x20, Y7, Y6
+	VPSRLQ       $0x20, Y9, Y8
+	VPXOR        Y10, Y6, Y6
+	VPXOR        Y11, Y8, Y8
+	VPSLLQ       $0x20, Y1, Y4
+	VPSLLQ       $0x20, Y3, Y5
+	VPBLENDD     $0xaa, Y4, Y0, Y4
+	VPBLENDD     $0xaa, Y5, Y2, Y5
+	VPUNPCKLQDQ  Y5, Y4, Y0
+	VPUNPCKHQDQ  Y5, Y4, Y1
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VPSLLQ       $0x20, Y7, Y10
+	VPSLLQ       $0x20, Y9, Y11
+	VPBLENDD     $0xaa, Y10, Y6, Y10
+	VPBLENDD     $0xaa, Y11, Y8, Y11
+	VPUNPCKLQDQ  Y11, Y10, Y6
+	VPUNPCKHQDQ  Y11, Y10, Y7
+	VMOVDQU      Y6, 64(AX)
+	VMOVDQU      Y7, 96(AX)
+	VPADDD       Y15, Y14, Y14
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x08, BX
+	JNZ          chains
+	VZEROUPPER
+	RET
+
+DATA filterConstants256<>+0(SB)/2, $0x7fff
+DATA filterConstants256<>+2(SB)/2, $0x7fff
+DATA filterConstants256<>+4(SB)/2, $0x7fff
+DATA filterConstants256<>+6(SB)/2, $0x7fff
+DATA filterConstants256<>+8(SB)/2, $0x7fff
+DATA filterConstants256<>+10(SB)/2, $0x7fff
+DATA filterConstants256<>+12(SB)/2, $0x7fff
+DATA filterConstants256<>+14(SB)/2, $0x7fff
+DATA filterConstants256<>+16(SB)/2, $0x7fff
+DATA filterConstants256<>+18(SB)/2, $0x7fff
+DATA filterConstants256<>+20(SB)/2, $0x7fff
+DATA filterConstants256<>+22(SB)/2, $0x7fff
+DATA filterConstants256<>+24(SB)/2, $0x7fff
+DATA filterConstants256<>+26(SB)/2, $0x7fff
+DATA filterConstants256<>+28(SB)/2, $0x7fff
+DATA filterConstants256<>+30(SB)/2, $0x7fff
+DATA filterConstants256<>+32(SB)/2, $0x000e
+DATA filterConstants256<>+34(SB)/2, $0x000e
+DATA filterConstants256<>+36(SB)/2, $0x000e
+DATA filterConstants256<>+38(SB)/2, $0x000e
+DATA filterConstants256<>+40(SB)/2, $0x000e
+DATA filterConstants256<>+42(SB)/2, $0x000e
+DATA filterConstants256<>+44(SB)/2, $0x000e
+DATA filterConstants256<>+46(SB)/2, $0x000e
+DATA filterConstants256<>+48(SB)/2, $0x000e
+DATA filterConstants256<>+50(SB)/2, $0x000e
+DATA filterConstants256<>+52(SB)/2, $0x000e
+DATA filterConstants256<>+54(SB)/2, $0x000e
+DATA filterConstants256<>+56(SB)/2, $0x000e
+DATA filterConstants256<>+58(SB)/2, $0x000e
+DATA filterConstants256<>+60(SB)/2, $0x000e
+DATA filterConstants256<>+62(SB)/2, $0x000e
+DATA filterConstants256<>+64(SB)/2, $0x001c
+DATA filterConstants256<>+66(SB)/2, $0x001c
+DATA filterConstants256<>+68(SB)/2, $0x001c
+DATA filterConstants256<>+70(SB)/2, $0x001c
+DATA filterConstants256<>+72(SB)/2, $0x001c
+DATA filterConstants256<>+74(SB)/2, $0x001c
+DATA filterConstants256<>+76(SB)/2, $0x001c
+DATA filterConstants256<>+78(SB)/2, $0x001c
+DATA filterConstants256<>+80(SB)/2, $0x001c
+DATA filterConstants256<>+82(SB)/2, $0x001c
+DATA filterConstants256<>+84(SB)/2, $0x001c
+DATA filterConstants256<>+86(SB)/2, $0x001c
+DATA filterConstants256<>+88(SB)/2, $0x001c
+DATA filterConstants256<>+90(SB)/2, $0x001c
+DATA filterConstants256<>+92(SB)/2, $0x001c
+DATA filterConstants256<>+94(SB)/2, $0x001c
+DATA filterConstants256<>+96(SB)/2, $0x8000
+DATA filterConstants256<>+98(SB)/2, $0x8000
+DATA filterConstants256<>+100(SB)/2, $0x8000
+DATA filterConstants256<>+102(SB)/2, $0x8000
+DATA filterConstants256<>+104(SB)/2, $0x8000
+DATA filterConstants256<>+106(SB)/2, $0x8000
+DATA filterConstants256<>+108(SB)/2, $0x8000
+DATA filterConstants256<>+110(SB)/2, $0x8000
+DATA filterConstants256<>+112(SB)/2, $0x8000
+DATA filterConstants256<>+114(SB)/2, $0x8000
+DATA filterConstants256<>+116(SB)/2, $0x8000
+DATA filterConstants256<>+118(SB)/2, $0x8000
+DATA filterConstants256<>+120(SB)/2, $0x8000
+DATA filterConstants256<>+122(SB)/2, $0x8000
+DATA filterConstants256<>+124(SB)/2, $0x8000
+DATA filterConstants256<>+126(SB)/2, $0x8000
+DATA filterConstants256<>+128(SB)/2, $0x0080
+DATA filterConstants256<>+130(SB)/2, $0x0080
+DATA filterConstants256<>+132(SB)/2, $0x0080
+DATA filterConstants256<>+134(SB)/2, $0x0080
+DATA filterConstants256<>+136(SB)/2, $0x0080
+DATA filterConstants256<>+138(SB)/2, $0x0080
+DATA filterConstants256<>+140(SB)/2, $0x0080
+DATA filterConstants256<>+142(SB)/2, $0x0080
+DATA filterConstants256<>+144(SB)/2, $0x0080
+DATA filterConstants256<>+146(SB)/2, $0x0080
+DATA filterConstants256<>+148(SB)/2, $0x0080
+DATA filterConstants256<>+150(SB)/2, $0x0080
+DATA filterConstants256<>+152(SB)/2, $0x0080
+DATA filterConstants256<>+154(SB)/2, $0x0080
+DATA filterConstants256<>+156(SB)/2, $0x0080
+DATA filterConstants256<>+158(SB)/2, $0x0080
+GLOBL filterConstants256<>(SB), RODATA|NOPTR, $160
+
+DATA filterLimit256<>+0(SB)/4, $0x4e800000
+GLOBL filterLimit256<>(SB), RODATA|NOPTR, $4
+
+// func acceptOneAVX2(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
+// Requires: AVX, AVX2
+TEXT ·acceptOneAVX2(SB), NOSPLIT, $0-64
+	MOVQ         out+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         random+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         filter+32(FP), SI
+	MOVQ         factors+40(FP), DI
+	MOVQ         ties+48(FP), R8
+	VBROADCASTSS filterLimit256<>+0(SB), Y15
+	VBROADCASTSS (DI), Y14
+	XORQ         DI, DI
+	MOVQ         R8, R9
+
+spins:
+	VCVTDQ2PS (CX), Y0
+	VMULPS    Y14, Y0, Y0
+	VMINPS    Y15, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS 32(CX), Y1
+	VMULPS    Y14, Y1, Y1
+	VMINPS    Y15, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPACKSSDW Y1, Y0, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VPABSW    Y2, Y3
+	VPMINUW   filterConstants256<>+0(SB), Y3, Y3
+	VPSRLW    $0x0b, Y3, Y4
+	VPSLLW    $0x05, Y3, Y3
+	VPSLLW    $0x08, Y4, Y5
+	VPOR      filterConstants256<>+96(SB), Y4, Y4
+	VPOR      filterConstants256<>+128(SB), Y5, Y5
+	VMOVDQU   (SI), Y6
+	VPSHUFB   Y4, Y6, Y6
+	VMOVDQU   32(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y6, Y6
+	VMOVDQU   64(SI), Y7
+	VPSHUFB   Y4, Y7, Y7
+	VMOVDQU   96(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y7, Y7
+	VMOVDQU   128(SI), Y8
+	VPSHUFB   Y4, Y8, Y8
+	VMOVDQU   160(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y8, Y8
+	VPMULHUW  Y3, Y8, Y8
+	VPSUBW    Y8, Y7, Y7
+	VPMULHUW  Y3, Y7, Y7
+	VPSUBUSW  Y7, Y6, Y6
+	VPSRAW    $0x0f, Y2, Y2
+	VPCMPEQW  Y0, Y0, Y0
+	VPXOR     Y2, Y0, Y0
+	VPXOR     (DX), Y0, Y0
+	VPMAXUW   Y6, Y0, Y7
+	VPCMPEQW  Y0, Y7, Y7
+	VPXOR     Y2, Y7, Y10
+	VPSUBW    Y6, Y0, Y0
+	VPADDW    filterConstants256<>+32(SB), Y0, Y0
+	VPMINUW   filterConstants256<>+64(SB), Y0, Y7
+	VPCMPEQW  Y0, Y7, Y12
+	VCVTDQ2PS 64(CX), Y0
+	VMULPS    Y14, Y0, Y0
+	VMINPS    Y15, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS 96(CX), Y1
+	VMULPS    Y14, Y1, Y1
+	VMINPS    Y15, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPACKSSDW Y1, Y0, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VPABSW    Y2, Y3
+	VPMINUW   filterConstants256<>+0(SB), Y3, Y3
+	VPSRLW    $0x0b, Y3, Y4
+	VPSLLW    $0x05, Y3, Y3
+	VPSLLW    $0x08, Y4, Y5
+	VPOR      filterConstants256<>+96(SB), Y4, Y4
+	VPOR      filterConstants256<>+128(SB), Y5, Y5
+	VMOVDQU   (SI), Y6
+	VPSHUFB   Y4, Y6, Y6
+	VMOVDQU   32(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y6, Y6
+	VMOVDQU   64(SI), Y7
+	VPSHUFB   Y4, Y7, Y7
+	VMOVDQU   96(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y7, Y7
+	VMOVDQU   128(SI), Y8
+	VPSHUFB   Y4, Y8, Y8
+	VMOVDQU   160(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y8, Y8
+	VPMULHUW  Y3, Y8, Y8
+	VPSUBW    Y8, Y7, Y7
+	VPMULHUW  Y3, Y7, Y7
+	VPSUBUSW  Y7, Y6, Y6
+	VPSRAW    $0x0f, Y2, Y2
+	VPCMPEQW  Y0, Y0, Y0
+	VPXOR     Y2, Y0, Y0
+	VPXOR     32(DX), Y0, Y0
+	VPMAXUW   Y6, Y0, Y7
+	VPCMPEQW  Y0, Y7, Y7
+	VPXOR     Y2, Y7, Y11
+	VPSUBW    Y6, Y0, Y0
+	VPADDW    filterConstants256<>+32(SB), Y0, Y0
+	VPMINUW   filterConstants256<>+64(SB), Y0, Y7
+	VPCMPEQW  Y0, Y7, Y13
+	VPACKSSWB Y11, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VPMOVMSKB Y10, R10
+	MOVL      R10, (AX)
+	VPACKSSWB Y13, Y12, Y12
+	VPERMQ    $0xd8, Y12, Y12
+	VPMOVMSKB Y12, R10
+	TESTL     R10, R10
+	JZ        sure
+	MOVL      DI, (R8)
+	MOVL      R10, 4(R8)
+	ADDQ      $0x08, R8
+
+sure:
+	ADDQ $0x04, AX
+	ADDQ $0x00000080, CX
+	ADDQ $0x40, DX
+	INCQ DI
+	DECQ BX
+	JNZ  spins
+	SUBQ R9, R8
+	SHRQ $0x03, R8
+	MOVQ R8, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func acceptEachAVX2(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
+// Requires: AVX, AVX2
+TEXT ·acceptEachAVX2(SB), NOSPLIT, $0-64
+	MOVQ         out+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         random+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         filter+32(FP), SI
+	MOVQ         factors+40(FP), DI
+	MOVQ         ties+48(FP), R8
+	VBROADCASTSS filterLimit256<>+0(SB), Y15
+	XORQ         R9, R9
+	MOVQ         R8, R10
+
+spins:
+	VCVTDQ2PS (CX), Y0
+	VMULPS    (DI), Y0, Y0
+	VMINPS    Y15, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS 32(CX), Y1
+	VMULPS    32(DI), Y1, Y1
+	VMINPS    Y15, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPACKSSDW Y1, Y0, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VPABSW    Y2, Y3
+	VPMINUW   filterConstants256<>+0(SB), Y3, Y3
+	VPSRLW    $0x0b, Y3, Y4
+	VPSLLW    $0x05, Y3, Y3
+	VPSLLW    $0x08, Y4, Y5
+	VPOR      filterConstants256<>+96(SB), Y4, Y4
+	VPOR      filterConstants256<>+128(SB), Y5, Y5
+	VMOVDQU   (SI), Y6
+	VPSHUFB   Y4, Y6, Y6
+	VMOVDQU   32(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y6, Y6
+	VMOVDQU   64(SI), Y7
+	VPSHUFB   Y4, Y7, Y7
+	VMOVDQU   96(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y7, Y7
+	VMOVDQU   128(SI), Y8
+	VPSHUFB   Y4, Y8, Y8
+	VMOVDQU   160(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y8, Y8
+	VPMULHUW  Y3, Y8, Y8
+	VPSUBW    Y8, Y7, Y7
+	VPMULHUW  Y3, Y7, Y7
+	VPSUBUSW  Y7, Y6, Y6
+	VPSRAW    $0x0f, Y2, Y2
+	VPCMPEQW  Y0, Y0, Y0
+	VPXOR     Y2, Y0, Y0
+	VPXOR     (DX), Y0, Y0
+	VPMAXUW   Y6, Y0, Y7
+	VPCMPEQW  Y0, Y7, Y7
+	VPXOR     Y2, Y7, Y10
+	VPSUBW    Y6, Y0, Y0
+	VPADDW    filterConstants256<>+32(SB), Y0, Y0
+	VPMINUW   filterConstants256<>+64(SB), Y0, Y7
+	VPCMPEQW  Y0, Y7, Y12
+	VCVTDQ2PS 64(CX), Y0
+	VMULPS    64(DI), Y0, Y0
+	VMINPS    Y15, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS 96(CX), Y1
+	VMULPS    96(DI), Y1, Y1
+	VMINPS    Y15, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPACKSSDW Y1, Y0, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VPABSW    Y2, Y3
+	VPMINUW   filterConstants256<>+0(SB), Y3, Y3
+	VPSRLW    $0x0b, Y3, Y4
+	VPSLLW    $0x05, Y3, Y3
+	VPSLLW    $0x08, Y4, Y5
+	VPOR      filterConstants256<>+96(SB), Y4, Y4
+	VPOR      filterConstants256<>+128(SB), Y5, Y5
+	VMOVDQU   (SI), Y6
+	VPSHUFB   Y4, Y6, Y6
+	VMOVDQU   32(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y6, Y6
+	VMOVDQU   64(SI), Y7
+	VPSHUFB   Y4, Y7, Y7
+	VMOVDQU   96(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y7, Y7
+	VMOVDQU   128(SI), Y8
+	VPSHUFB   Y4, Y8, Y8
+	VMOVDQU   160(SI), Y9
+	VPSHUFB   Y5, Y9, Y9
+	VPOR      Y9, Y8, Y8
+	VPMULHUW  Y3, Y8, Y8
+	VPSUBW    Y8, Y7, Y7
+	VPMULHUW  Y3, Y7, Y7
+	VPSUBUSW  Y7, Y6, Y6
+	VPSRAW    $0x0f, Y2, Y2
+	VPCMPEQW  Y0, Y0, Y0
+	VPXOR     Y2, Y0, Y0
+	VPXOR     32(DX), Y0, Y0
+	VPMAXUW   Y6, Y0, Y7
+	VPCMPEQW  Y0, Y7, Y7
+	VPXOR     Y2, Y7, Y11
+	VPSUBW    Y6, Y0, Y0
+	VPADDW    filterConstants256<>+32(SB), Y0, Y0
+	VPMINUW   filterConstants256<>+64(SB), Y0, Y7
+	VPCMPEQW  Y0, Y7, Y13
+	VPACKSSWB Y11, Y10, Y10
+	VPERMQ    $0xd8, Y10, Y10
+	VPMOVMSKB Y10, R11
+	MOVL      R11, (AX)
+	VPACKSSWB Y13, Y12, Y12
+	VPERMQ    $0xd8, Y12, Y12
+	VPMOVMSKB Y12, R11
+	TESTL     R11, R11
+	JZ        sure
+	MOVL      R9, (R8)
+	MOVL      R11, 4(R8)
+	ADDQ      $0x08, R8
+
+sure:
+	ADDQ $0x04, AX
+	ADDQ $0x00000080, CX
+	ADDQ $0x40, DX
+	ADDQ $0x00000080, DI
+	INCQ R9
+	DECQ BX
+	JNZ  spins
+	SUBQ R10, R8
+	SHRQ $0x03, R8
+	MOVQ R8, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func rowsAVX2(dst *[8]uint64, bytes *uint8, words int)
+// Requires: AVX, AVX2
+TEXT ·rowsAVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ bytes+8(FP), CX
+	MOVQ words+16(FP), DX
+
+word:
+	VMOVDQU   (CX), Y0
+	VMOVDQU   32(CX), Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 56(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 60(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 48(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 52(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 40(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 44(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 32(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 36(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 24(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 28(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 16(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 20(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, 8(AX)
+	VPADDB    Y0, Y0, Y0
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 12(AX)
+	VPADDB    Y1, Y1, Y1
+	VPMOVMSKB Y0, BX
+	MOVL      BX, (AX)
+	VPMOVMSKB Y1, BX
+	MOVL      BX, 4(AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       word
+	VZEROUPPER
+	RET
+
+// func mixAVX2(acc *int32, n int, m int64, c *[8]int64)
+// Requires: AVX, AVX2
+TEXT ·mixAVX2(SB), NOSPLIT, $0-32
+	MOVQ         acc+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         m+16(FP), DX
+	MOVQ         c+24(FP), BX
+	VMOVQ        DX, X0
+	VPBROADCASTQ X0, Y0
+	VMOVDQU      (BX), Y1
+	VMOVDQU      32(BX), Y2
+
+eight:
+	VMOVDQU  (AX), Y3
+	VPSRLQ   $0x20, Y3, Y4
+	VPMULDQ  Y0, Y3, Y3
+	VPMULDQ  Y0, Y4, Y4
+	VPADDQ   Y1, Y3, Y3
+	VPADDQ   Y2, Y4, Y4
+	VPSRLQ   $0x18, Y3, Y3
+	VPSLLQ   $0x08, Y4, Y4
+	VPBLENDD $0xaa, Y4, Y3, Y3
+	VMOVDQU  Y3, (AX)
+	ADDQ     $0x20, AX
+	DECQ     CX
+	JNZ      eight
+	VZEROUPPER
+	RET
+
+DATA lanes32<>+0(SB)/4, $0x00000001
+DATA lanes32<>+4(SB)/4, $0x00000002
+DATA lanes32<>+8(SB)/4, $0x00000004
+DATA lanes32<>+12(SB)/4, $0x00000008
+DATA lanes32<>+16(SB)/4, $0x00000010
+DATA lanes32<>+20(SB)/4, $0x00000020
+DATA lanes32<>+24(SB)/4, $0x00000040
+DATA lanes32<>+28(SB)/4, $0x00000080
+DATA lanes32<>+32(SB)/4, $0x00000100
+DATA lanes32<>+36(SB)/4, $0x00000200
+DATA lanes32<>+40(SB)/4, $0x00000400
+DATA lanes32<>+44(SB)/4, $0x00000800
+DATA lanes32<>+48(SB)/4, $0x00001000
+DATA lanes32<>+52(SB)/4, $0x00002000
+DATA lanes32<>+56(SB)/4, $0x00004000
+DATA lanes32<>+60(SB)/4, $0x00008000
+DATA lanes32<>+64(SB)/4, $0x00010000
+DATA lanes32<>+68(SB)/4, $0x00020000
+DATA lanes32<>+72(SB)/4, $0x00040000
+DATA lanes32<>+76(SB)/4, $0x00080000
+DATA lanes32<>+80(SB)/4, $0x00100000
+DATA lanes32<>+84(SB)/4, $0x00200000
+DATA lanes32<>+88(SB)/4, $0x00400000
+DATA lanes32<>+92(SB)/4, $0x00800000
+DATA lanes32<>+96(SB)/4, $0x01000000
+DATA lanes32<>+100(SB)/4, $0x02000000
+DATA lanes32<>+104(SB)/4, $0x04000000
+DATA lanes32<>+108(SB)/4, $0x08000000
+DATA lanes32<>+112(SB)/4, $0x10000000
+DATA lanes32<>+116(SB)/4, $0x20000000
+DATA lanes32<>+120(SB)/4, $0x40000000
+DATA lanes32<>+124(SB)/4, $0x80000000
+GLOBL lanes32<>(SB), RODATA|NOPTR, $128
+
+// func listAVX2(acc *int32, state *uint64, stride int, col *int32, weight *int32, n int, words int, start int32)
+// Requires: AVX, AVX2
+TEXT ·listAVX2(SB), NOSPLIT, $0-60
+	MOVQ    acc+0(FP), AX
+	MOVQ    state+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    col+24(FP), BX
+	MOVQ    weight+32(FP), SI
+	MOVQ    n+40(FP), DI
+	MOVQ    words+48(FP), R8
+	MOVL    start+56(FP), R9
+	VMOVDQU lanes32<>+0(SB), Y8
+	VMOVDQU lanes32<>+32(SB), Y9
+	VMOVDQU lanes32<>+64(SB), Y10
+	VMOVDQU lanes32<>+96(SB), Y11
+
+word:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	XORQ  R10, R10
+	JMP   test
+
+neighbour:
+	MOVLQSX      (BX)(R10*4), R11
+	IMULQ        DX, R11
+	VPBROADCASTD (SI)(R10*4), Y12
+	VPBROADCASTD (CX)(R11*1), Y13
+	VPAND        Y8, Y13, Y14
+	VPCMPEQD     Y8, Y14, Y14
+	VPAND        Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPAND        Y9, Y13, Y15
+	VPCMPEQD     Y9, Y15, Y15
+	VPAND        Y12, Y15, Y15
+	VPADDD       Y15, Y1, Y1
+	VPAND        Y10, Y13, Y14
+	VPCMPEQD     Y10, Y14, Y14
+	VPAND        Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPAND        Y11, Y13, Y15
+	VPCMPEQD     Y11, Y15, Y15
+	VPAND        Y12, Y15, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD 4(CX)(R11*1), Y13
+	VPAND        Y8, Y13, Y14
+	VPCMPEQD     Y8, Y14, Y14
+	VPAND        Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPAND        Y9, Y13, Y15
+	VPCMPEQD     Y9, Y15, Y15
+	VPAND        Y12, Y15, Y15
+	VPADDD       Y15, Y5, Y5
+	VPAND        Y10, Y13, Y14
+	VPCMPEQD     Y10, Y14, Y14
+	VPAND        Y12, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPAND        Y11, Y13, Y15
+	VPCMPEQD     Y11, Y15, Y15
+	VPAND        Y12, Y15, Y15
+	VPADDD       Y15, Y7, Y7
+	INCQ         R10
+
+test:
+	CMPQ         R10, DI
+	JLT          neighbour
+	VMOVD        R9, X12
+	VPBROADCASTD X12, Y12
+	VPADDD       Y0, Y0, Y0
+	VPADDD       Y12, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPADDD       Y1, Y1, Y1
+	VPADDD       Y12, Y1, Y1
+	VMOVDQU      Y1, 32(AX)
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y12, Y2, Y2
+	VMOVDQU      Y2, 64(AX)
+	VPADDD       Y3, Y3, Y3
+	VPADDD       Y12, Y3, Y3
+	VMOVDQU      Y3, 96(AX)
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y12, Y4, Y4
+	VMOVDQU      Y4, 128(AX)
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y12, Y5, Y5
+	VMOVDQU      Y5, 160(AX)
+	VPADDD       Y6, Y6, Y6
+	VPADDD       Y12, Y6, Y6
+	VMOVDQU      Y6, 192(AX)
+	VPADDD       Y7, Y7, Y7
+	VPADDD       Y12, Y7, Y7
+	VMOVDQU      Y7, 224(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x08, CX
+	DECQ         R8
+	JNZ          word
+	VZEROUPPER
+	RET
+
+// func transposeDrawsAVX2(dst *uint16, src *uint16, n int, step int)
+// Requires: AVX
+TEXT ·transposeDrawsAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+	MOVQ step+24(FP), BX
+	LEAQ (BX)(BX*2), SI
+
+eight:
+	VMOVDQU     (CX), X0
+	VMOVDQU     16(CX), X1
+	VMOVDQU     32(CX), X2
+	VMOVDQU     48(CX), X3
+	VMOVDQU     64(CX), X4
+	VMOVDQU     80(CX), X5
+	VMOVDQU     96(CX), X6
+	VMOVDQU     112(CX), X7
+	VPUNPCKLWD  X1, X0, X8
+	VPUNPCKHWD  X1, X0, X9
+	VPUNPCKLWD  X3, X2, X10
+	VPUNPCKHWD  X3, X2, X11
+	VPUNPCKLWD  X5, X4, X12
+	VPUNPCKHWD  X5, X4, X13
+	VPUNPCKLWD  X7, X6, X14
+	VPUNPCKHWD  X7, X6, X15
+	VPUNPCKLDQ  X10, X8, X0
+	VPUNPCKHDQ  X10, X8, X1
+	VPUNPCKLDQ  X11, X9, X2
+	VPUNPCKHDQ  X11, X9, X3
+	VPUNPCKLDQ  X14, X12, X4
+	VPUNPCKHDQ  X14, X12, X5
+	VPUNPCKLDQ  X15, X13, X6
+	VPUNPCKHDQ  X15, X13, X7
+	MOVQ        AX, DI
+	LEAQ        (AX)(BX*4), R8
+	VPUNPCKLQDQ X4, X0, X8
+	VPUNPCKHQDQ X4, X0, X9
+	VPUNPCKLQDQ X5, X1, X10
+	VPUNPCKHQDQ X5, X1, X11
+	VPUNPCKLQDQ X6, X2, X12
+	VPUNPCKHQDQ X6, X2, X13
+	VPUNPCKLQDQ X7, X3, X14
+	VPUNPCKHQDQ X7, X3, X15
+	VMOVDQU     X8, (DI)
+	VMOVDQU     X9, (DI)(BX*1)
+	VMOVDQU     X10, (DI)(BX*2)
+	VMOVDQU     X11, (DI)(SI*1)
+	VMOVDQU     X12, (R8)
+	VMOVDQU     X13, (R8)(BX*1)
+	VMOVDQU     X14, (R8)(BX*2)
+	VMOVDQU     X15, (R8)(SI*1)
+	ADDQ        $0x10, AX
+	ADDQ        $0x00000080, CX
+	DECQ        DX
+	JNZ         eight
+	VZEROUPPER
+	RET
+
 // func probeClock(n int)
 // Requires: AVX, AVX2
 TEXT ·probeClock(SB), NOSPLIT, $0-8

@@ -5,23 +5,17 @@ import "unsafe"
 // Scratch is the working memory of one goroutine. It grows to the largest
 // call and is not allocated again after that.
 type Scratch struct {
-	index   []byte   // indices of a chunk, in the path's layout
-	held    indexed  // what index holds
-	table   []byte   // tables of a block of groups
-	acc     []int32  // fields of a slab over a chunk
-	random  []uint16 // high halves of the draws of a slab
-	bytes   []uint8  // spins of eight units, a byte for each chain
-	factors []float32
-	ties    []uint64 // of the filter: 2·row + half below, the set of 32 spins above
-	block   []byte   // working memory of one call of the random numbers
-	words   []uint64
-
-	philox philoxState
+	index []byte   // indices of a chunk, in the path's layout
+	held  indexed  // what index holds
+	acc   []int32  // fields of a slab over a chunk
+	words []uint64 // sums of pairs, packed draws, or rows of words
 
 	// of SpinMeans
 	transposed []uint64
 	weights    Weights
 	step       Step
+
+	vectorScratch
 }
 
 // indexed names the input rows and words whose indices a Scratch holds.

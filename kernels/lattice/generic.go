@@ -81,9 +81,12 @@ func (u *Update) generic(heatBath bool) int {
 				}
 				if again|anyOpen != 0 {
 					for q := range size {
-						if l := first[q]&anyOpen | second[q]; l != 0 {
-							u.Log[2*entries], u.Log[2*entries+1] = uint64(at+q*Lanes), l
-							entries++
+						i := uint64(at+q*Lanes) << 1
+						for flag, l := range [2]uint64{first[q] & anyOpen, second[q]} {
+							if l != 0 {
+								u.Log[2*entries], u.Log[2*entries+1] = i|uint64(flag), l
+								entries++
+							}
 						}
 					}
 				}

@@ -83,11 +83,14 @@ func whole(run func(*byte)) func(*Update) int {
 		run((*byte)(unsafe.Pointer(&f)))
 		for i := range f.entries {
 			e := &u.Log[i*(Lanes+1)]
-			*e = *e/8 + uint64(u.Start)
+			*e = index(*e, u.Start)
 		}
 		return f.entries
 	}
 }
+
+// index turns a byte offset and its flag into twice the index and the flag.
+func index(entry uint64, start int) uint64 { return (entry>>3+uint64(start))<<1 | entry&1 }
 
 // halves runs a path of four lanes twice.
 func halves(run func(*byte)) func(*Update) int {
@@ -98,7 +101,7 @@ func halves(run func(*byte)) func(*Update) int {
 			f := u.frame(half, aligned(room[:]), &u.Log[entries*5])
 			run((*byte)(unsafe.Pointer(&f)))
 			for i := entries; i < entries+f.entries; i++ {
-				u.Log[i*5] = u.Log[i*5]/8 + uint64(u.Start+half)
+				u.Log[i*5] = index(u.Log[i*5], u.Start+half)
 			}
 			entries += f.entries
 		}

@@ -189,8 +189,11 @@ type Update struct {
 	Mask         []uint64 // Words·8: bits that may flip, the same for all rows
 	Planes       []uint64 // as SetPlanes writes them
 	State        []uint64 // 4·8: the generator's state, advanced
-	Log          []uint64 // undecided spins; at least Rows·Words·16
+	Log          []uint64 // undecided spins; at least LogSize(Rows·Words)
 }
+
+// LogSize returns how long the log of that many words must be.
+func LogSize(words int) int { return 4 * Lanes * words }
 
 // Count is a measurement of rows of colour 0, laid out as in Update. For each
 // bit position, Total[0:24·8] is a counter of antiparallel bonds between
@@ -215,8 +218,9 @@ type Kernel struct {
 }
 
 // Update runs the algorithm on u and returns the number of entries in u.Log:
-// each is the index into Spins of Lanes uint64, followed by their bits that
-// are still undecided and have been left as if U were not below the threshold.
+// each is twice the index into Spins of Lanes uint64, plus 1 if only the first
+// eight bits of U are known and 0 if sixteen are, followed by the bits that are
+// still undecided; they have been left as if U were not below the threshold.
 // It panics if a slice is too short.
 func (k *Kernel) Update(a Algorithm, u *Update) int {
 	end := u.Start + (u.Rows-1)*u.Stride + u.Words*Lanes
@@ -227,7 +231,7 @@ func (k *Kernel) Update(a Algorithm, u *Update) int {
 		panic("lattice: rows without neighbours")
 	case len(u.Mask) < u.Words*Lanes || len(u.Planes) < Planes*2*Lanes || len(u.State) < 4*Lanes:
 		panic("lattice: mask, planes or state too short")
-	case len(u.Log) < u.Rows*u.Words*2*Lanes:
+	case len(u.Log) < LogSize(u.Rows*u.Words):
 		panic("lattice: log too short")
 	}
 	return k.update[a](u)

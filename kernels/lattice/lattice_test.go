@@ -37,7 +37,7 @@ func job(rng *rand.Rand, rows, words, extra int) (u *Update, intact func() bool)
 	u.Spins, ok[0] = random(rng, size)
 	u.Other, ok[1] = random(rng, size)
 	u.State, ok[2] = random(rng, 4*Lanes)
-	u.Log, ok[3] = random(rng, rows*words*2*Lanes)
+	u.Log, ok[3] = random(rng, LogSize(rows*words))
 	u.Mask, _ = random(rng, words*Lanes)
 	for i := range u.Mask {
 		u.Mask[i] |= rng.Uint64() | rng.Uint64()
@@ -66,7 +66,7 @@ func undecided(k *Kernel, log []uint64, entries int) map[uint64]uint64 {
 		e := log[i*(k.Lanes+1):][:k.Lanes+1]
 		for l, b := range e[1:] {
 			if b != 0 {
-				m[e[0]+uint64(l)] |= b
+				m[e[0]+2*uint64(l)] |= b
 			}
 		}
 	}
@@ -150,7 +150,11 @@ func define(a Algorithm, u *Update) map[uint64]uint64 {
 					below := own[q][bit] < p>>8
 					if own[q][bit] == p>>8 {
 						if taken || shared[bit] == p&255 {
-							open[uint64(i)] |= 1 << (bit % 64)
+							flag := uint64(0)
+							if taken {
+								flag = 1
+							}
+							open[2*uint64(i)|flag] |= 1 << (bit % 64)
 						} else {
 							below = shared[bit] < p&255
 						}

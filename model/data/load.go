@@ -278,6 +278,11 @@ func (p *Probabilities) value(raw []byte, c int) float32 {
 	return math.Float32frombits(binary.LittleEndian.Uint32(raw[4*c:]))
 }
 
+// up is the rule of random binarisation.
+func (p *Probabilities) up(raw []byte, u int, draw uint32) bool {
+	return float64(draw) < float64(p.value(raw, u))*(1<<32)
+}
+
 // Binarize draws row i into dst, packed as in Set, of Stride words: unit u is
 // +1 when draw(u) < 2³²·p. draw is called once for each unit, in order.
 func (p *Probabilities) Binarize(i int, dst []uint64, draw func(u int) uint32) error {
@@ -290,7 +295,7 @@ func (p *Probabilities) Binarize(i int, dst []uint64, draw func(u int) uint32) e
 	}
 	clear(dst)
 	for u := range p.width {
-		if float64(draw(u)) < float64(p.value(raw, u))*(1<<32) {
+		if p.up(raw, u, draw(u)) {
 			dst[u/64] |= 1 << (u % 64)
 		}
 	}

@@ -55,7 +55,8 @@ type Set struct {
 	// [width] where the file does not say.
 	Shape []int
 	// Low and High are the values that stand for −1 and +1, where the file
-	// holds just two. A file of one value has both the same.
+	// holds just two; both are the same where it holds one. With a threshold
+	// they are the smallest and the largest value.
 	Low, High float64
 	// Threshold is the one that was used, nil for none.
 	Threshold *float64

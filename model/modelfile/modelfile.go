@@ -61,6 +61,22 @@ func (m *Model) Units() Units {
 	return m.Network.Units
 }
 
+// Convert returns the same model with its parameters in units to.
+func (m *Model) Convert(to Units) (*Model, Conversion, error) {
+	var conv Conversion
+	var err error
+	out := &Model{}
+	if m.RBM != nil {
+		out.RBM, conv, err = m.RBM.Convert(to)
+	} else {
+		out.Network, conv, err = m.Network.Convert(to)
+	}
+	if err != nil {
+		return nil, Conversion{}, err
+	}
+	return out, conv, nil
+}
+
 // Load reads the model file at path. Errors are one line that names the file,
 // and the tensor and index where it is one that is wrong.
 func Load(path string) (*Model, error) {

@@ -2,6 +2,7 @@ package npy
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/bits"
@@ -111,6 +112,9 @@ func (p *parser) integer() (int, error) {
 	p.space()
 	n := len(p.rest) - len(strings.TrimLeft(p.rest, "0123456789"))
 	x, err := strconv.Atoi(p.rest[:n])
+	if errors.Is(err, strconv.ErrRange) {
+		return 0, fmt.Errorf("length %s is too large", quote(p.rest[:n]))
+	}
 	if err != nil {
 		return 0, p.wrong("a length")
 	}

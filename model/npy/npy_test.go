@@ -220,7 +220,7 @@ func TestWriterCounts(t *testing.T) {
 	if list, _ := os.ReadDir(dir); len(list) != 0 {
 		t.Errorf("a file that failed leaves %v", list)
 	}
-	for _, shape := range [][]int{{-1}, {1 << 40, 1 << 40}} {
+	for _, shape := range [][]int{{-1}, {math.MaxInt, math.MaxInt}} {
 		if _, err := Create[int8](path, shape...); err == nil {
 			t.Errorf("shape %v has no error", shape)
 		}
@@ -288,7 +288,7 @@ var hostile = []struct {
 	{"too large", raw("{'descr': '<f8', 'fortran_order': False, 'shape': (4294967296, 4294967296, 4), }\n", 0), "too large"},
 	{"overflow to the right size", raw("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387907,), }\n", 12), "too large"},
 	{"long number", raw("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }\n", 12), "length"},
-	{"lying", raw("{'descr': '<f4', 'fortran_order': False, 'shape': (99999, 9999), }\n", 12), "12 follow"},
+	{"lying", raw("{'descr': '<f4', 'fortran_order': False, 'shape': (9999, 9999), }\n", 12), "12 follow"},
 	{"bytes left over", raw("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n", 13), "13 follow"},
 	{"many axes", raw("{'descr': '<f4', 'fortran_order': False, 'shape': ("+strings.Repeat("1, ", 9000)+"), }\n", 12), "lengths"},
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kadanoff/backend"
 	"kadanoff/kernels/isa"
 )
 
@@ -46,6 +47,7 @@ func TestExitCodes(t *testing.T) {
 		{Usage("--k %q: want a number", "x"), 2},
 		{Missing("no cuda"), 3},
 		{fmt.Errorf("opening: %w", &isa.MissingError{Level: isa.NEON, From: "--isa"}), 3},
+		{&backend.MissingError{Name: "cuda", Reason: "no driver"}, 3},
 		{Unfinished("diverged"), 4},
 		{fmt.Errorf("model.safetensors: %w", syscall.ENOSPC), 4},
 		{PeerLost("rank 3"), 75},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"kadanoff/backend"
 	"kadanoff/kernels/isa"
 )
 
@@ -69,7 +70,7 @@ func (e signalError) Error() string {
 //
 // A cancelled context whose cause is a signal decides when err is the
 // cancellation itself; then the code inside err does; then what the error is
-// known to be: a missing instruction set is 3, a device or file system that
+// known to be: a missing backend or instruction set is 3, a device or file system that
 // fails is 4. All other errors are about what came from outside: 2.
 func ExitCode(ctx context.Context, err error) int {
 	if err == nil {
@@ -88,6 +89,9 @@ func ExitCode(ctx context.Context, err error) int {
 		return e.Code
 	}
 	if e := (*isa.MissingError)(nil); errors.As(err, &e) {
+		return NotAvailable
+	}
+	if e := (*backend.MissingError)(nil); errors.As(err, &e) {
 		return NotAvailable
 	}
 	for _, cause := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.ENOMEM, syscall.EFBIG, os.ErrDeadlineExceeded, context.DeadlineExceeded} {

@@ -1,0 +1,245 @@
+//go:build amd64 && !noasm
+
+package gibbs
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"kadanoff/spin"
+)
+
+// avx2 is the path of AVX2: tables of the sums of six spins for eight units
+// lie in L1 and every look-up adds one row of a table.
+//
+// Layouts: weights [out/8][inPad][8] with offset = bias − ΣW; indices
+// [word][group][64], byte offsets into a table; fields [chain][8].
+type avx2 struct{}
+
+const (
+	group6      = 6
+	groupBlock6 = 12 // groups whose tables are kept in L1: 12·64·32 B = 24 KB
+	chunk256    = 16 // words treated at a time
+)
+
+func (avx2) slab() int     { return 8 }
+func (avx2) chunk(int) int { return chunk256 }
+
+func (avx2) newWeights(w *Weights) { newRows8(w, group6) }
+
+func (avx2) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
+	packRows8(w, blocks, unit0, unit1)
+	for u0 := unit0; u0 < unit1; u0 += 8 {
+		var sum [8]int32
+		data := w.data[u0/8*w.inPad*8:][:w.inPad*8]
+		for i := 0; i < len(data); i += 8 {
+			d := (*[8]int32)(data[i:])
+			for j := range sum {
+				sum[j] += d[j]
+			}
+		}
+		for j := range min(8, unit1-u0) {
+			c := -sum[j]
+			if bias != nil {
+				c += bias[u0+j]
+			}
+			w.offset[u0+j] = c
+		}
+	}
+}
+
+func (avx2) begin(s *Step, sc *Scratch, w0, w1 int) {
+	groups := s.Weights.inPad / group6
+	sc.index = grow(sc.index, (w1-w0)*groups*128)
+	var rows [group6]*uint64
+	n, g := 0, 0
+	for _, seg := range s.In {
+		for i := range seg.N {
+			rows[n] = &seg.Bits[i*seg.Stride+w0]
+			if n++; n == group6 {
+				expandAVX2((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
+				n, g = 0, g+1
+			}
+		}
+	}
+	if n > 0 {
+		// weights are zero where a row stands in for a missing one
+		for ; n < group6; n++ {
+			rows[n] = rows[0]
+		}
+		expandAVX2((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
+	}
+	sc.start256(&s.Rule, w0, w1, 8)
+}
+
+// start256 prepares random numbers, and factors with each chain's repeated
+// often enough for the order of the fields.
+func (sc *Scratch) start256(r *Rule, w0, w1, repeat int) {
+	n := 64 * (w1 - w0)
+	sc.philox.start(r)
+	for i, k := range sc.philox.keys {
+		sc.keys[i] = [4]uint64{k, k, k, k}
+	}
+	sc.random = grow(sc.random, 8*n)
+	sc.ties = grow(sc.ties, n*repeat/32)
+	if r.Betas == nil {
+		sc.factors = grow(sc.factors, 1)
+		sc.factors[0] = factor(r.Beta, r.Frac)
+		return
+	}
+	sc.factors = grow(sc.factors, n*repeat)
+	for c := range n {
+		f := float32(0)
+		if c+64*w0 < r.Chains {
+			f = factor(r.Betas[c+64*w0], r.Frac)
+		}
+		for i := range repeat {
+			sc.factors[c*repeat+i] = f
+		}
+	}
+}
+
+// draw256 makes the high halves of the draws of a group of eight units.
+func (sc *Scratch) draw256(r *Rule, group uint32, w0, w1 int) {
+	sc.philox.groups(group, 1)
+	philoxAVX2(&sc.random[0], r.Chain0+uint32(64*w0), 64*(w1-w0), &sc.keys[0], &sc.philox.uniform[0])
+}
+
+// accept256 decides n times 32 spins.
+func (sc *Scratch) accept256(r *Rule, out *uint32, acc *int32, random *uint16, n int) []uint64 {
+	if r.Betas != nil {
+		n = acceptEachAVX2(out, acc, random, n, &filter256, &sc.factors[0], &sc.ties[0])
+	} else {
+		n = acceptOneAVX2(out, acc, random, n, &filter256, &sc.factors[0], &sc.ties[0])
+	}
+	return sc.ties[:n]
+}
+
+func (avx2) sums(s *Step, sc *Scratch, u, w0, w1 int) {
+	w, n := s.Weights, w1-w0
+	groups := w.inPad / group6
+	sc.acc = grow(sc.acc, n*64*8)
+	sc.table = grow(sc.table, groupBlock6*64*32)
+	table := (*int32)(unsafe.Pointer(&sc.table[0]))
+	start := &w.offset[u]
+	for g := 0; g < groups; g += groupBlock6 {
+		count := min(groupBlock6, groups-g)
+		tablesAVX2(table, &w.data[(u/8*w.inPad+g*group6)*8], count)
+		sumsAVX2(&sc.acc[0], table, (*uint16)(unsafe.Pointer(&sc.index[g*128])), count, n, groups*128, start)
+		start = nil
+	}
+}
+
+func (avx2) mix(s *Step, sc *Scratch, u, w0, w1 int) {
+	var c [8]int64
+	for j := range min(8, s.Weights.out-u) {
+		c[j>>1+j&1*4] = s.Mix.constant(u + j)
+	}
+	mixAVX2(&sc.acc[0], 64*(w1-w0), int64(s.Mix.M), &c)
+}
+
+func (avx2) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
+	n := w1 - w0
+	sc.draw256(&s.Rule, (s.Unit+uint32(u))>>3, w0, w1)
+	sc.bytes = grow(sc.bytes, 64*n)
+	sc.words = grow(sc.words, 8*n)
+	ties := sc.accept256(&s.Rule, (*uint32)(unsafe.Pointer(&sc.bytes[0])), &sc.acc[0], &sc.random[0], 16*n)
+	for _, t := range ties {
+		for m := uint32(t >> 32); m != 0; m &= m - 1 {
+			e := int(uint32(t))*32 + bits.TrailingZeros32(m)
+			c, j := e>>3, e&7
+			if c+64*w0 < s.Chains {
+				up := s.decide(sc.acc[e], sc.random[e], u+j, c+64*w0)
+				sc.bytes[c] = sc.bytes[c]&^(1<<j) | uint8(up)<<j
+			}
+		}
+	}
+	rowsAVX2((*[8]uint64)(sc.words), &sc.bytes[0], n)
+	for j := range u1 - u {
+		row := s.Out.Row(u + j)[w0:w1]
+		for w := range row {
+			row[w] = sc.words[8*w+j]
+		}
+	}
+}
+
+func (avx2) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
+	storeRows8(dst, stride, sc, u, u1, w0, w1)
+}
+
+func (avx2) storeTransposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w0, w1 int) {
+	storeRows8Transposed(dst, stride, chains, sc, u, u1, w0, w1)
+}
+
+func (avx2) list(s *ListStep, sc *Scratch) {
+	for w0 := s.Word0; w0 < s.Word1; w0 += chunk256 {
+		w1 := min(s.Word1, w0+chunk256)
+		n := w1 - w0
+		sc.start256(&s.Rule, w0, w1, 1)
+		sc.acc = grow(sc.acc, 64*n)
+		sc.rows = grow(sc.rows, 8*64*n)
+		group := ^uint32(0)
+		for _, v := range s.Units {
+			u := int(v)
+			if g := (s.Unit + uint32(u)) >> 3; g != group {
+				group = g
+				sc.draw256(&s.Rule, g, w0, w1)
+				transposeDrawsAVX2(&sc.rows[0], &sc.random[0], 8*n, 2*64*n)
+			}
+			col, weight := s.Col[s.RowPtr[u]:s.RowPtr[u+1]], s.W[s.RowPtr[u]:s.RowPtr[u+1]]
+			start := s.Bias[u]
+			for _, x := range weight {
+				start -= x
+			}
+			listAVX2(&sc.acc[0], &s.State.Bits[w0], 8*s.State.Stride, unsafe.SliceData(col), unsafe.SliceData(weight), len(col), n, start)
+			if s.Mix.On {
+				k := s.Mix.constant(u)
+				mixAVX2(&sc.acc[0], 8*n, int64(s.Mix.M), &[8]int64{k, k, k, k, k, k, k, k})
+			}
+			random := sc.rows[64*n*int((s.Unit+uint32(u))&7):]
+			out := s.State.Row(u)[w0:w1]
+			ties := sc.accept256(&s.Rule, (*uint32)(unsafe.Pointer(&out[0])), &sc.acc[0], &random[0], 2*n)
+			for _, t := range ties {
+				for m := uint32(t >> 32); m != 0; m &= m - 1 {
+					c := int(uint32(t))*32 + bits.TrailingZeros32(m)
+					if c+64*w0 < s.Chains {
+						up := s.decide(sc.acc[c], random[c], u, c+64*w0)
+						out[c>>6] = out[c>>6]&^(1<<(c&63)) | up<<(c&63)
+					}
+				}
+			}
+		}
+	}
+}
+
+func (avx2) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains int, sc *Scratch) {
+	generic{}.counts(dst, stride, a, b, i0, i1, w0, w1, chains, sc)
+}
+
+func (avx2) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+
+// filter256 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 16 segments of
+// 1/4 as v − d·t + q·t², t from 0 to 1; the low bytes of v and the high ones,
+// then of d and of q, each repeated for both halves of a register.
+var filter256 = func() (f [6][32]uint8) {
+	const sixteenth = spin.XBits - 6
+	for i := range uint32(16) {
+		y := func(k uint32) int64 { return int64(spin.Tail((16*i + k) << sixteenth)) }
+		// through the points at t = 1/16, 1/2 and 15/16, near Chebyshev's
+		s1, s2 := (y(8)-y(1))*16/7, (y(15)-y(8))*16/7
+		q := (s2 - s1) * 8 / 7
+		d := q*9/16 - s1
+		v := y(1) + d/16 - q/256
+		if i == 15 {
+			// the end stands for all fields beyond: half of what is left there
+			v, d, q = y(0), y(0)-y(16)/2, 0
+		}
+		for k, x := range []int64{v, d, q} {
+			x = (x + 1<<15) >> 16
+			for h := range uint32(2) {
+				f[2*k][16*h+i], f[2*k+1][16*h+i] = uint8(x), uint8(x>>8)
+			}
+		}
+	}
+	return f
+}()
