@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"kadanoff/backend"
-	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 	"kadanoff/spin/philox"
 )

@@ -113,6 +113,7 @@ func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Optio
 		return nil, err
 	}
 	defer r.trainer.Close()
+	defer r.monitor.close()
 	return r.loop(ctx)
 }
 
@@ -269,7 +270,7 @@ func (r *run) over(step uint64) bool {
 // step runs one step. It is not cut short: half a step could not be continued.
 func (r *run) step(step uint64) error {
 	if r.exact != nil {
-		if err := r.exactStep(step); err != nil {
+		if err := r.exactStep(); err != nil {
 			return err
 		}
 	} else {
