@@ -31,6 +31,15 @@ func (s Scale) Unit() float64 {
 	return u
 }
 
+// Check reports a scale that Job does not make, read from elsewhere.
+func (s Scale) Check() error {
+	const most = 2000
+	if s.Exact && (s.Grain == nil || s.Grain.Sign() <= 0 || s.Grain.BitLen() > 4*most) || max(s.Exp10, -s.Exp10, s.Exp2, -s.Exp2) > most {
+		return fmt.Errorf("grain %d·10^%d or unit 2^%d is no scale of energies", s.Grain, s.Exp10, s.Exp2)
+	}
+	return nil
+}
+
 // Integer reports whether all energies are whole numbers.
 func (s Scale) Integer() bool { return s.Exact && s.Exp10 >= 0 || !s.Exact && s.Exp2 >= 0 }
 
