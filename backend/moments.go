@@ -16,7 +16,7 @@ func (m *Moments) Reset(n *spin.Network, spec MomentSpec) {
 		m.Edges = make([][]int64, len(n.Blocks))
 	}
 	for k := range m.Edges {
-		m.Edges[k] = zeros(m.Edges[k], len(n.Blocks[k].W), true)
+		m.Edges[k] = zeros(m.Edges[k], n.Stored(k), true)
 	}
 }
 

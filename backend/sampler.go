@@ -152,8 +152,9 @@ func CheckBase(n *spin.Network, base []int32, mix uint32) error {
 	return nil
 }
 
-// CheckSameShape reports networks that differ in more than the values of their
-// weights and biases.
+// CheckSameShape reports a network b that is not sound or differs from a in
+// more than the values of its weights and biases. Of a, only what Shape keeps
+// is looked at.
 func CheckSameShape(a, b *spin.Network) error {
 	if b == nil {
 		return errors.New("no network")
@@ -175,7 +176,7 @@ func CheckSameShape(a, b *spin.Network) error {
 	}
 	for i := range a.Blocks {
 		x, y := &a.Blocks[i], &b.Blocks[i]
-		if x.A != y.A || x.B != y.B || x.Sparse() != y.Sparse() || len(x.W) != len(y.W) {
+		if x.A != y.A || x.B != y.B || x.Sparse() != y.Sparse() || a.Stored(i) != b.Stored(i) {
 			return differ
 		}
 		for k := range x.RowPtr {

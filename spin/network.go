@@ -78,6 +78,15 @@ func (n *Net[T]) First(layer int) int {
 	return s
 }
 
+// Stored returns the number of couplings that block k stores.
+func (n *Net[T]) Stored(k int) int {
+	b := &n.Blocks[k]
+	if b.Sparse() {
+		return len(b.Col)
+	}
+	return n.Layers[b.A] * n.Layers[b.B]
+}
+
 // StreamUnits returns the number under which each layer's first unit draws its
 // random numbers: layers are numbered one after the other, each starting at a
 // multiple of eight.
@@ -400,4 +409,19 @@ func (q *Network) Neighbors() (ptr []int, col []int32, w []int32) {
 	}
 	ptr[n] = out
 	return ptr, col[:out], w[:out]
+}
+
+// Shape returns a network with the layers and the places of the couplings of
+// q, but none of its weights and biases: what must stay known when the weights
+// have been packed elsewhere. Only Layers, Frac, and of Blocks A, B, RowPtr and
+// Col are set, all copied.
+func (q *Network) Shape() *Network {
+	s := &Network{Net: Net[int32]{Layers: append([]int(nil), q.Layers...)}, Frac: q.Frac}
+	for _, b := range q.Blocks {
+		s.Blocks = append(s.Blocks, Block[int32]{
+			A: b.A, B: b.B,
+			RowPtr: append([]int(nil), b.RowPtr...), Col: append([]int32(nil), b.Col...),
+		})
+	}
+	return s
 }

@@ -35,7 +35,7 @@ const (
 )
 
 func (p *pending) reset(s *sampler) {
-	*p = pending{edges: make([][]int32, len(s.network.Blocks))}
+	*p = pending{edges: make([][]int32, len(s.shape.Blocks))}
 	cut := func(kind momentKind, block, rows, size int) {
 		for r := 0; r < rows; r += size {
 			p.items = append(p.items, momentItem{kind, block, r, min(rows, r+size)})
@@ -45,14 +45,14 @@ func (p *pending) reset(s *sampler) {
 		cut(meanSums, 0, len(s.row), 256)
 	}
 	if s.spec.Edges {
-		for k := range s.network.Blocks {
-			b := &s.network.Blocks[k]
+		for k := range s.shape.Blocks {
+			b := &s.shape.Blocks[k]
 			if b.Sparse() {
 				cut(sparseEdges, k, len(b.RowPtr)-1, 64)
 				continue
 			}
-			p.edges[k] = make([]int32, len(b.W))
-			cut(denseEdges, k, s.network.Layers[b.A], 32)
+			p.edges[k] = make([]int32, s.shape.Stored(k))
+			cut(denseEdges, k, s.shape.Layers[b.A], 32)
 		}
 	}
 	if s.spec.AllPairs {
@@ -63,7 +63,7 @@ func (p *pending) reset(s *sampler) {
 
 // layer returns the rows of a layer.
 func (s *sampler) layer(l int) gibbs.Rows {
-	return gibbs.Rows{Bits: s.rows.Bits[s.first[l]*s.words:], Stride: s.words, N: s.network.Layers[l]}
+	return gibbs.Rows{Bits: s.rows.Bits[s.first[l]*s.words:], Stride: s.words, N: s.shape.Layers[l]}
 }
 
 // add does a member's part of adding up the current states.
@@ -80,10 +80,10 @@ func (p *pending) add(s *sampler, t *team, member int) {
 				s.sums.Means[u] += spinSum(s.rows.Row(int(s.row[u]))[:s.words], s.chains)
 			}
 		case denseEdges:
-			b := &s.network.Blocks[it.block]
-			s.b.gibbs.Counts(p.edges[it.block], s.network.Layers[b.B], s.layer(b.A), s.layer(b.B), it.row0, it.row1, 0, s.words, s.chains, sc)
+			b := &s.shape.Blocks[it.block]
+			s.b.gibbs.Counts(p.edges[it.block], s.shape.Layers[b.B], s.layer(b.A), s.layer(b.B), it.row0, it.row1, 0, s.words, s.chains, sc)
 		case sparseEdges:
-			b := &s.network.Blocks[it.block]
+			b := &s.shape.Blocks[it.block]
 			for r := it.row0; r < it.row1; r++ {
 				from := s.layer(b.A).Row(r)[:s.words]
 				for k := b.RowPtr[r]; k < b.RowPtr[r+1]; k++ {
@@ -136,7 +136,7 @@ func (s *sampler) Moments(dst *backend.Moments) error {
 }
 
 func (s *sampler) ResetMoments() error {
-	s.sums.Reset(s.network, s.spec)
+	s.sums.Reset(s.shape, s.spec)
 	s.pending.samples = 0
 	for _, e := range s.pending.edges {
 		clear(e)

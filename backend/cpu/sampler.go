@@ -14,12 +14,12 @@ import (
 // eight rows, so that a row's number is its unit's number in the random
 // streams.
 type sampler struct {
-	b       *Backend
-	network *spin.Network
-	chains  int
-	words   int
-	rows    gibbs.Rows
-	row     []int32 // row of each unit
+	b      *Backend
+	shape  *spin.Network // without weights
+	chains int
+	words  int
+	rows   gibbs.Rows
+	row    []int32 // row of each unit
 
 	first   []int // first row of each layer
 	rule    gibbs.Rule
@@ -215,7 +215,7 @@ func (s *sampler) items(units, block int) []item {
 
 // load packs the weights of n for every step.
 func (s *sampler) load(n *spin.Network) {
-	s.network = n
+	s.shape = n.Shape()
 	s.rule.Frac = n.Frac
 	lists := false
 	for _, steps := range s.steps {
@@ -391,7 +391,7 @@ func (s *sampler) SetState(src *spin.Batch) error {
 }
 
 func (s *sampler) SetNetwork(n *spin.Network) error {
-	if err := backend.CheckSameShape(s.network, n); err != nil {
+	if err := backend.CheckSameShape(s.shape, n); err != nil {
 		return err
 	}
 	s.load(n)
