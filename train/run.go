@@ -119,7 +119,7 @@ func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Optio
 
 // open makes the trainer, at its beginning or at the checkpoint found.
 func (r *run) open(found *checkpoint) error {
-	total, err := sums(r.data)
+	total, err := Sums(r.data)
 	if err != nil {
 		return err
 	}

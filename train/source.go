@@ -132,8 +132,8 @@ func digest(s Source) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// sums returns Σ v_i over all configurations, as they are in epoch 0.
-func sums(s Source) ([]int64, error) {
+// Sums returns Σ v_i over all configurations, as they are in epoch 0.
+func Sums(s Source) ([]int64, error) {
 	total := make([]int64, s.Width())
 	for at := 0; at < s.Rows(); at += 4096 {
 		b, err := Load(s, at, min(s.Rows(), at+4096), 0)
