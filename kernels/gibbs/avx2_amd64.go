@@ -3,6 +3,7 @@
 package gibbs
 
 import (
+	"math"
 	"math/bits"
 	"unsafe"
 
@@ -216,7 +217,30 @@ func (avx2) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains in
 	generic{}.counts(dst, stride, a, b, i0, i1, w0, w1, chains, sc)
 }
 
-func (avx2) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+func (avx2) means(dst []int32, betas []uint64, frac uint) { means256(dst, betas, frac) }
+
+// means256 is meansRow with gathers from the table of spin.Tail.
+func means256(dst []int32, betas []uint64, frac uint) {
+	for _, b := range betas {
+		if b > math.MaxUint32 {
+			meansRow(dst, betas, frac)
+			return
+		}
+	}
+	four := [4]uint64{betas[0], betas[0], betas[0], betas[0]}
+	p, step := &four[0], 0
+	if len(betas) > 1 {
+		p, step = &betas[0], 32
+	}
+	n := len(dst) / 4
+	if n > 0 {
+		meansAVX2(&dst[0], n, p, step, uint64(frac), &spin.TailTable()[0])
+	}
+	if len(betas) > 1 {
+		betas = betas[4*n:]
+	}
+	meansRow(dst[4*n:], betas, frac)
+}
 
 // filter256 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 16 segments of
 // 1/4 as v − d·t + q·t², t from 0 to 1; the low bytes of v and the high ones,

@@ -161,34 +161,32 @@ func vectors(chains, word int) int {
 	return 4
 }
 
-func (avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
-	w, n := s.Weights, w1-w0
+const accStep512 = 4 * slab512 * 64 // bytes from the fields of one word to the next
+
+func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
+	w, words := s.Weights, w1-w0
 	groups := w.inPad / group5
-	sc.acc = grow(sc.acc, n*slab512*64)
+	sc.acc = grow(sc.acc, words*slab512*64)
 	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
 	table := (*int32)(unsafe.Pointer(&sc.table[0]))
-	const accStep = 4 * slab512 * 64
+	full, last := words, vectors(s.Chains, w1-1)
+	if last < 4 {
+		full--
+	}
 	for v := u; v < min(u+slab512, w.out); v += unitBlock5 {
-		acc := sc.acc[(v-u)*64:]
-		start := &w.offset[v]
+		acc, start := sc.acc[(v-u)*64:], &w.offset[v]
 		for g := 0; g < groups; g += groupBlock5 {
 			count := min(groupBlock5, groups-g)
-			tablesAVX512(table, &w.data[(v/unitBlock5*groups+g)*unitBlock5*group5], count)
-			full := n
-			last := vectors(s.Chains, w1-1)
-			if last < 4 {
-				full--
-			}
+			index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
+			tablesAVX512(table, &w.data[p.place(w, g*group5, v)], count)
 			if full > 0 {
-				sums4AVX512(&acc[0], table, (*uint32)(unsafe.Pointer(&sc.index[g*256])), count, full, accStep, groups*256, start)
+				sums4AVX512(&acc[0], table, index(0), count, full, accStep512, groups*256, start)
 			}
-			if last < 4 {
-				index := (*uint32)(unsafe.Pointer(&sc.index[(full*groups+g)*256]))
-				if last == 3 {
-					sums3AVX512(&acc[full*slab512*64], table, index, count, 1, accStep, groups*256, start)
-				} else {
-					sums2AVX512(&acc[full*slab512*64], table, index, count, 1, accStep, groups*256, start)
-				}
+			switch last {
+			case 3:
+				sums3AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
+			case 2:
+				sums2AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
 			}
 			start = nil
 		}
@@ -274,7 +272,7 @@ func decide512(r *Rule, out *uint64, u, w, h int, mask uint32, acc []int32, rand
 
 func (avx512) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
 	for j := range u1 - u {
-		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, 4*slab512*64)
+		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, accStep512)
 	}
 }
 
@@ -357,7 +355,7 @@ func (avx512) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains 
 	generic{}.counts(dst, stride, a, b, i, i1, w0, w1, chains, sc)
 }
 
-func (avx512) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+func (avx512) means(dst []int32, betas []uint64, frac uint) { means256(dst, betas, frac) }
 
 // filter512 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 64 segments of
 // 1/16, values first and then the falls within each segment.

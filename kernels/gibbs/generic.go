@@ -347,10 +347,10 @@ func (generic) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains
 	}
 }
 
-func (generic) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+func (generic) means(dst []int32, betas []uint64, frac uint) { meansRow(dst, betas, frac) }
 
-func meansRow(dst []int32, beta uint64, frac uint) {
+func meansRow(dst []int32, betas []uint64, frac uint) {
 	for i, a := range dst {
-		dst[i] = spin.Mean(a, beta, frac)
+		dst[i] = spin.Mean(a, betas[min(i, len(betas)-1)], frac)
 	}
 }

@@ -3500,6 +3500,86 @@ eight:
 	VZEROUPPER
 	RET
 
+DATA meanConstants<>+0(SB)/8, $0x000000000c000000
+DATA meanConstants<>+8(SB)/8, $0x000000000c000000
+DATA meanConstants<>+16(SB)/8, $0x000000000c000000
+DATA meanConstants<>+24(SB)/8, $0x000000000c000000
+DATA meanConstants<>+32(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+40(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+48(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+56(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+64(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+72(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+80(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+88(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+96(SB)/8, $0x0000000000000100
+DATA meanConstants<>+104(SB)/8, $0x0000000000000100
+DATA meanConstants<>+112(SB)/8, $0x0000000000000100
+DATA meanConstants<>+120(SB)/8, $0x0000000000000100
+DATA meanConstants<>+128(SB)/8, $0x0000000000400000
+DATA meanConstants<>+136(SB)/8, $0x0000000000400000
+DATA meanConstants<>+144(SB)/8, $0x0000000000400000
+DATA meanConstants<>+152(SB)/8, $0x0000000000400000
+GLOBL meanConstants<>(SB), RODATA|NOPTR, $160
+
+DATA evenWords<>+0(SB)/4, $0x00000000
+DATA evenWords<>+4(SB)/4, $0x00000002
+DATA evenWords<>+8(SB)/4, $0x00000004
+DATA evenWords<>+12(SB)/4, $0x00000006
+DATA evenWords<>+16(SB)/4, $0x00000000
+DATA evenWords<>+20(SB)/4, $0x00000002
+DATA evenWords<>+24(SB)/4, $0x00000004
+DATA evenWords<>+28(SB)/4, $0x00000006
+GLOBL evenWords<>(SB), RODATA|NOPTR, $32
+
+// func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
+// Requires: AVX, AVX2
+TEXT ·meansAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    betas+16(FP), DX
+	MOVQ    betaStep+24(FP), BX
+	MOVQ    frac+32(FP), SI
+	MOVQ    tail+40(FP), DI
+	VMOVDQU meanConstants<>+0(SB), Y8
+	VMOVDQU meanConstants<>+32(SB), Y9
+	VMOVDQU meanConstants<>+64(SB), Y10
+	VMOVDQU meanConstants<>+96(SB), Y11
+	VMOVDQU meanConstants<>+128(SB), Y12
+	VMOVDQU evenWords<>+0(SB), Y13
+	VMOVQ   SI, X14
+
+four:
+	VPMOVSXDQ  (AX), Y0
+	VPABSD     Y0, Y0
+	VPMULUDQ   (DX), Y0, Y0
+	VPSRLQ     X14, Y0, Y0
+	VPCMPGTQ   Y8, Y0, Y3
+	VBLENDVPD  Y3, Y8, Y0, Y0
+	VPAND      Y9, Y0, Y2
+	VPSRLQ     $0x0d, Y0, Y0
+	VPCMPEQD   Y4, Y4, Y4
+	VPGATHERQQ Y4, (DI)(Y0*4), Y1
+	VPSRLQ     $0x20, Y1, Y3
+	VPAND      Y10, Y1, Y1
+	VPSUBQ     Y3, Y1, Y3
+	VPMULUDQ   Y2, Y3, Y3
+	VPSRLQ     $0x0d, Y3, Y3
+	VPSUBQ     Y3, Y1, Y1
+	VPADDQ     Y11, Y1, Y1
+	VPSRLQ     $0x09, Y1, Y1
+	VPSUBQ     Y1, Y12, Y1
+	VPERMD     Y1, Y13, Y1
+	VMOVDQU    (AX), X5
+	VPSIGND    X5, X1, X1
+	VMOVDQU    X1, (AX)
+	ADDQ       $0x10, AX
+	ADDQ       BX, DX
+	DECQ       CX
+	JNZ        four
+	VZEROUPPER
+	RET
+
 // func probeClock(n int)
 // Requires: AVX, AVX2
 TEXT ·probeClock(SB), NOSPLIT, $0-8

@@ -8,10 +8,12 @@ type Scratch struct {
 	index []byte   // indices of a chunk, in the path's layout
 	acc   []int32  // fields of a slab over a chunk
 	words []uint64 // sums of pairs, packed draws, or rows of words
+	beta  [1]uint64
 
 	// of SpinMeans
 	transposed []uint64
 	weights    Weights
+	block1     [1]Block
 	step       Step
 
 	vectorScratch

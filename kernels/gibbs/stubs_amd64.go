@@ -178,6 +178,12 @@ func listAVX2(acc *int32, state *uint64, stride int, col *int32, weight *int32, 
 //go:noescape
 func transposeDrawsAVX2(dst *uint16, src *uint16, n int, step int)
 
+// meansAVX2 replaces n times four fields by spin.Mean of them. betas, four at a time and below
+// 2³², goes up by betaStep bytes; tail is spin.TailTable.
+//
+//go:noescape
+func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
+
 // probeClock runs n times eight dependent multiplications of three cycles each.
 //
 //go:noescape

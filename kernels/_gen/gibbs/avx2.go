@@ -492,3 +492,55 @@ func transpose16() {
 	JNZ(LabelRef("eight"))
 	end()
 }
+
+// means256 is spin.Mean, for all vector paths.
+func means256() {
+	constants := GLOBL("meanConstants", RODATA|NOPTR)
+	for i, w := range []uint64{12 << 24, 1<<13 - 1, 1<<32 - 1, 1 << 8, 1 << 22} {
+		for k := range 4 {
+			DATA(32*i+8*k, U64(w))
+		}
+	}
+	even := constantWords("evenWords", []uint32{0, 2, 4, 6, 0, 2, 4, 6})
+	text("meansAVX2", "func(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)",
+		"meansAVX2 replaces n times four fields by spin.Mean of them. betas, four at a time and below\n"+
+			"2³², goes up by betaStep bytes; tail is spin.TailTable.")
+	dst, n, betas, step := arg("dst"), arg("n"), arg("betas"), arg("betaStep")
+	frac, tail := arg("frac"), arg("tail")
+	limit, place, low, half, one := y[8], y[9], y[10], y[11], y[12]
+	for i, r := range []reg.VecPhysical{limit, place, low, half, one} {
+		VMOVDQU(constants.Offset(32*i), r)
+	}
+	VMOVDQU(even, y[13])
+	VMOVQ(frac, x[14])
+	Label("four")
+	v, s, f, d, g := y[0], y[1], y[2], y[3], y[4]
+	VPMOVSXDQ(at(dst, 0), v)
+	VPABSD(v, v) // the low words; the high ones are not read
+	VPMULUDQ(at(betas, 0), v, v)
+	VPSRLQ(x[14], v, v)
+	VPCMPGTQ(limit, v, d)
+	VBLENDVPD(d, limit, v, v)
+	VPAND(place, v, f)
+	VPSRLQ(Imm(13), v, v)
+	VPCMPEQD(g, g, g)
+	VPGATHERQQ(g, Mem{Base: tail, Index: v, Scale: 4}, s) // t0 and t1
+	VPSRLQ(Imm(32), s, d)
+	VPAND(low, s, s)
+	VPSUBQ(d, s, d)
+	VPMULUDQ(f, d, d)
+	VPSRLQ(Imm(13), d, d)
+	VPSUBQ(d, s, s)
+	VPADDQ(half, s, s)
+	VPSRLQ(Imm(9), s, s)
+	VPSUBQ(s, one, s)
+	VPERMD(s, y[13], s)
+	VMOVDQU(at(dst, 0), x[5])
+	VPSIGND(x[5], s.AsX(), s.AsX())
+	VMOVDQU(s.AsX(), at(dst, 0))
+	ADDQ(Imm(16), dst)
+	ADDQ(step, betas)
+	DECQ(n)
+	JNZ(LabelRef("four"))
+	end()
+}

@@ -37,6 +37,7 @@ func main() {
 	mix256()
 	list256()
 	transpose16()
+	means256()
 	probes()
 	Generate()
 }
