@@ -201,13 +201,13 @@ func (avx512) mix(s *Step, sc *Scratch, u, w0, w1 int) {
 
 // draw512 makes the high halves of the draws of n groups for a word of chains.
 func (sc *Scratch) draw512(random *uint16, chain0 uint32, n int) {
-	philoxAVX512(random, chain0, n, &sc.philox.keys[0], &sc.philox.uniform[0], &sc.block[0])
+	philoxAVX512(random, chain0, n, &sc.philox.keys[0], &sc.philox.uniform[0], &sc.lanes[0])
 }
 
 // factors512 prepares the factors of the words [w0, w1), and the scratch of
 // accept and draw.
 func (sc *Scratch) factors512(r *Rule, w0, w1 int) {
-	sc.block = grow(sc.block, 768)
+	sc.lanes = grow(sc.lanes, 768)
 	sc.ties = grow(sc.ties, 2*max(slab512, w1-w0))
 	if r.Betas == nil {
 		sc.factors = grow(sc.factors, 1)
