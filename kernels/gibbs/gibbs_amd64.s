@@ -3580,6 +3580,249 @@ four:
 	VZEROUPPER
 	RET
 
+// func packAVX2(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
+// Requires: AVX, AVX2
+TEXT ·packAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    rows+24(FP), BX
+	MOVQ    sums+32(FP), SI
+	VMOVDQU (SI), Y0
+
+row:
+	VMOVDQU (CX), Y1
+	VMOVDQU Y1, (AX)
+	VPSUBD  Y1, Y0, Y0
+	ADDQ    DX, CX
+	ADDQ    $0x20, AX
+	DECQ    BX
+	JNZ     row
+	VMOVDQU Y0, (SI)
+	VZEROUPPER
+	RET
+
+// func packTransposedAVX2(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
+// Requires: AVX, AVX2
+TEXT ·packTransposedAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ blocks+24(FP), BX
+	MOVQ sums+32(FP), SI
+	LEAQ (DX)(DX*2), DI
+
+block:
+	LEAQ        (CX)(DX*4), R8
+	VMOVDQU     (CX), X0
+	VINSERTI128 $0x01, (R8), Y0, Y0
+	VMOVDQU     (CX)(DX*1), X1
+	VINSERTI128 $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU     (CX)(DX*2), X2
+	VINSERTI128 $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU     (CX)(DI*1), X3
+	VINSERTI128 $0x01, (R8)(DI*1), Y3, Y3
+	VMOVDQU     16(CX), X4
+	VINSERTI128 $0x01, 16(R8), Y4, Y4
+	VMOVDQU     16(CX)(DX*1), X5
+	VINSERTI128 $0x01, 16(R8)(DX*1), Y5, Y5
+	VMOVDQU     16(CX)(DX*2), X6
+	VINSERTI128 $0x01, 16(R8)(DX*2), Y6, Y6
+	VMOVDQU     16(CX)(DI*1), X7
+	VINSERTI128 $0x01, 16(R8)(DI*1), Y7, Y7
+	VPUNPCKLDQ  Y1, Y0, Y8
+	VPUNPCKHDQ  Y1, Y0, Y9
+	VPUNPCKLDQ  Y3, Y2, Y10
+	VPUNPCKHDQ  Y3, Y2, Y11
+	VPUNPCKLQDQ Y10, Y8, Y12
+	VPUNPCKHQDQ Y10, Y8, Y13
+	VPUNPCKLQDQ Y11, Y9, Y14
+	VPUNPCKHQDQ Y11, Y9, Y15
+	VMOVDQU     Y12, (AX)
+	VMOVDQU     Y13, 32(AX)
+	VMOVDQU     Y14, 64(AX)
+	VMOVDQU     Y15, 96(AX)
+	VPADDD      Y12, Y13, Y12
+	VPADDD      Y14, Y15, Y14
+	VPADDD      Y12, Y14, Y12
+	VMOVDQU     (SI), Y13
+	VPSUBD      Y12, Y13, Y13
+	VMOVDQU     Y13, (SI)
+	VPUNPCKLDQ  Y5, Y4, Y8
+	VPUNPCKHDQ  Y5, Y4, Y9
+	VPUNPCKLDQ  Y7, Y6, Y10
+	VPUNPCKHDQ  Y7, Y6, Y11
+	VPUNPCKLQDQ Y10, Y8, Y12
+	VPUNPCKHQDQ Y10, Y8, Y13
+	VPUNPCKLQDQ Y11, Y9, Y14
+	VPUNPCKHQDQ Y11, Y9, Y15
+	VMOVDQU     Y12, 128(AX)
+	VMOVDQU     Y13, 160(AX)
+	VMOVDQU     Y14, 192(AX)
+	VMOVDQU     Y15, 224(AX)
+	VPADDD      Y12, Y13, Y12
+	VPADDD      Y14, Y15, Y14
+	VPADDD      Y12, Y14, Y12
+	VMOVDQU     (SI), Y13
+	VPSUBD      Y12, Y13, Y13
+	VMOVDQU     Y13, (SI)
+	ADDQ        $0x20, CX
+	ADDQ        $0x00000100, AX
+	DECQ        BX
+	JNZ         block
+	VZEROUPPER
+	RET
+
+DATA nibbleCounts<>+0(SB)/1, $0x00
+DATA nibbleCounts<>+1(SB)/1, $0x01
+DATA nibbleCounts<>+2(SB)/1, $0x01
+DATA nibbleCounts<>+3(SB)/1, $0x02
+DATA nibbleCounts<>+4(SB)/1, $0x01
+DATA nibbleCounts<>+5(SB)/1, $0x02
+DATA nibbleCounts<>+6(SB)/1, $0x02
+DATA nibbleCounts<>+7(SB)/1, $0x03
+DATA nibbleCounts<>+8(SB)/1, $0x01
+DATA nibbleCounts<>+9(SB)/1, $0x02
+DATA nibbleCounts<>+10(SB)/1, $0x02
+DATA nibbleCounts<>+11(SB)/1, $0x03
+DATA nibbleCounts<>+12(SB)/1, $0x02
+DATA nibbleCounts<>+13(SB)/1, $0x03
+DATA nibbleCounts<>+14(SB)/1, $0x03
+DATA nibbleCounts<>+15(SB)/1, $0x04
+DATA nibbleCounts<>+16(SB)/1, $0x00
+DATA nibbleCounts<>+17(SB)/1, $0x01
+DATA nibbleCounts<>+18(SB)/1, $0x01
+DATA nibbleCounts<>+19(SB)/1, $0x02
+DATA nibbleCounts<>+20(SB)/1, $0x01
+DATA nibbleCounts<>+21(SB)/1, $0x02
+DATA nibbleCounts<>+22(SB)/1, $0x02
+DATA nibbleCounts<>+23(SB)/1, $0x03
+DATA nibbleCounts<>+24(SB)/1, $0x01
+DATA nibbleCounts<>+25(SB)/1, $0x02
+DATA nibbleCounts<>+26(SB)/1, $0x02
+DATA nibbleCounts<>+27(SB)/1, $0x03
+DATA nibbleCounts<>+28(SB)/1, $0x02
+DATA nibbleCounts<>+29(SB)/1, $0x03
+DATA nibbleCounts<>+30(SB)/1, $0x03
+DATA nibbleCounts<>+31(SB)/1, $0x04
+GLOBL nibbleCounts<>(SB), RODATA|NOPTR, $32
+
+DATA nibbleMask<>+0(SB)/1, $0x0f
+DATA nibbleMask<>+1(SB)/1, $0x0f
+DATA nibbleMask<>+2(SB)/1, $0x0f
+DATA nibbleMask<>+3(SB)/1, $0x0f
+DATA nibbleMask<>+4(SB)/1, $0x0f
+DATA nibbleMask<>+5(SB)/1, $0x0f
+DATA nibbleMask<>+6(SB)/1, $0x0f
+DATA nibbleMask<>+7(SB)/1, $0x0f
+DATA nibbleMask<>+8(SB)/1, $0x0f
+DATA nibbleMask<>+9(SB)/1, $0x0f
+DATA nibbleMask<>+10(SB)/1, $0x0f
+DATA nibbleMask<>+11(SB)/1, $0x0f
+DATA nibbleMask<>+12(SB)/1, $0x0f
+DATA nibbleMask<>+13(SB)/1, $0x0f
+DATA nibbleMask<>+14(SB)/1, $0x0f
+DATA nibbleMask<>+15(SB)/1, $0x0f
+DATA nibbleMask<>+16(SB)/1, $0x0f
+DATA nibbleMask<>+17(SB)/1, $0x0f
+DATA nibbleMask<>+18(SB)/1, $0x0f
+DATA nibbleMask<>+19(SB)/1, $0x0f
+DATA nibbleMask<>+20(SB)/1, $0x0f
+DATA nibbleMask<>+21(SB)/1, $0x0f
+DATA nibbleMask<>+22(SB)/1, $0x0f
+DATA nibbleMask<>+23(SB)/1, $0x0f
+DATA nibbleMask<>+24(SB)/1, $0x0f
+DATA nibbleMask<>+25(SB)/1, $0x0f
+DATA nibbleMask<>+26(SB)/1, $0x0f
+DATA nibbleMask<>+27(SB)/1, $0x0f
+DATA nibbleMask<>+28(SB)/1, $0x0f
+DATA nibbleMask<>+29(SB)/1, $0x0f
+DATA nibbleMask<>+30(SB)/1, $0x0f
+DATA nibbleMask<>+31(SB)/1, $0x0f
+GLOBL nibbleMask<>(SB), RODATA|NOPTR, $32
+
+// func oddAVX2(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
+// Requires: AVX, AVX2
+TEXT ·oddAVX2(SB), NOSPLIT, $0-60
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    a+16(FP), DX
+	MOVQ    aStride+24(FP), BX
+	MOVQ    b+32(FP), SI
+	MOVQ    bStep+40(FP), DI
+	MOVQ    words+48(FP), R8
+	MOVL    chains+56(FP), R9
+	VMOVDQU nibbleCounts<>+0(SB), Y15
+	VMOVDQU nibbleMask<>+0(SB), Y14
+	VPXOR   Y13, Y13, Y13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+
+word:
+	VMOVDQU      (SI), Y4
+	VMOVDQU      32(SI), Y5
+	VPBROADCASTQ (DX), Y6
+	VPXOR        Y4, Y6, Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y14, Y7, Y7
+	VPAND        Y14, Y8, Y8
+	VPSHUFB      Y7, Y15, Y7
+	VPSHUFB      Y8, Y15, Y8
+	VPADDB       Y7, Y8, Y7
+	VPSADBW      Y13, Y7, Y7
+	VPADDQ       Y7, Y0, Y0
+	VPXOR        Y5, Y6, Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y14, Y9, Y9
+	VPAND        Y14, Y10, Y10
+	VPSHUFB      Y9, Y15, Y9
+	VPSHUFB      Y10, Y15, Y10
+	VPADDB       Y9, Y10, Y9
+	VPSADBW      Y13, Y9, Y9
+	VPADDQ       Y9, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y6
+	VPXOR        Y4, Y6, Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y14, Y7, Y7
+	VPAND        Y14, Y8, Y8
+	VPSHUFB      Y7, Y15, Y7
+	VPSHUFB      Y8, Y15, Y8
+	VPADDB       Y7, Y8, Y7
+	VPSADBW      Y13, Y7, Y7
+	VPADDQ       Y7, Y2, Y2
+	VPXOR        Y5, Y6, Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y14, Y9, Y9
+	VPAND        Y14, Y10, Y10
+	VPSHUFB      Y9, Y15, Y9
+	VPSHUFB      Y10, Y15, Y10
+	VPADDB       Y9, Y10, Y9
+	VPSADBW      Y13, Y9, Y9
+	VPADDQ       Y9, Y3, Y3
+	ADDQ         $0x08, DX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNZ          word
+	VMOVD        R9, X12
+	VPBROADCASTD X12, Y12
+	VSHUFPS      $0x88, Y1, Y0, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y12, Y4
+	VPADDD       (AX), Y4, Y4
+	VMOVDQU      Y4, (AX)
+	ADDQ         CX, AX
+	VSHUFPS      $0x88, Y3, Y2, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y12, Y4
+	VPADDD       (AX), Y4, Y4
+	VMOVDQU      Y4, (AX)
+	VZEROUPPER
+	RET
+
 // func probeClock(n int)
 // Requires: AVX, AVX2
 TEXT ·probeClock(SB), NOSPLIT, $0-8

@@ -184,6 +184,24 @@ func transposeDrawsAVX2(dst *uint16, src *uint16, n int, step int)
 //go:noescape
 func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
 
+// packAVX2 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.
+// stride is in bytes.
+//
+//go:noescape
+func packAVX2(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
+
+// packTransposedAVX2 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],
+// and subtracts their sums over i from sums. stride is in bytes.
+//
+//go:noescape
+func packTransposedAVX2(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
+
+// oddAVX2 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over
+// a number of words: b[word][row] with bStep bytes between words. Strides are in bytes.
+//
+//go:noescape
+func oddAVX2(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
+
 // probeClock runs n times eight dependent multiplications of three cycles each.
 //
 //go:noescape

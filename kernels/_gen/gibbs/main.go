@@ -38,6 +38,8 @@ func main() {
 	list256()
 	transpose16()
 	means256()
+	pack8()
+	counts256()
 	probes()
 	Generate()
 }
