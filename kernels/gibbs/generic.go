@@ -302,6 +302,7 @@ func storeRows8Transposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w
 
 func (generic) list(s *ListStep, sc *Scratch) {
 	var acc [64]int32
+	d := newDecider(s.Beta, s.Frac)
 	sc.philox.start(&s.Rule)
 	blocks := grow(sc.words, 64*2) // draws of eight units in 64 chains
 	sc.words = blocks
@@ -323,7 +324,14 @@ func (generic) list(s *ListStep, sc *Scratch) {
 			var row uint64
 			for b := range n {
 				high := uint16(blocks[2*b+int(unit&7>>2)] >> (16 * (unit & 3)))
-				row |= s.decide(acc[b], high, u, 64*w+b) << b
+				if s.Betas != nil {
+					d.beta = s.Betas[64*w+b]
+				}
+				bit, sure := d.up(acc[b], high)
+				if !sure {
+					bit = s.decide(acc[b], high, u, 64*w+b)
+				}
+				row |= bit << b
 			}
 			s.State.Bits[u*s.State.Stride+w] = row
 		}
@@ -332,15 +340,18 @@ func (generic) list(s *ListStep, sc *Scratch) {
 
 // listFields makes the fields of a unit in the 64 chains of word w.
 func listFields(acc *[64]int32, s *ListStep, u, w int) {
+	start := s.Bias[u]
+	for k := s.RowPtr[u]; k < s.RowPtr[u+1]; k++ {
+		start -= s.W[k]
+	}
 	for b := range acc {
-		acc[b] = s.Bias[u]
+		acc[b] = start
 	}
 	for k := s.RowPtr[u]; k < s.RowPtr[u+1]; k++ {
-		x, m := s.State.Bits[int(s.Col[k])*s.State.Stride+w], s.W[k]
+		x, m := s.State.Bits[int(s.Col[k])*s.State.Stride+w], 2*s.W[k]
 		for b := range acc {
-			// m where the bit is set, −m where not
-			neg := int32(x>>b&1) - 1
-			acc[b] += (m ^ neg) - neg
+			acc[b] += m & -int32(x&1) // where the bit is set
+			x >>= 1
 		}
 	}
 	if s.Mix.On {
