@@ -98,15 +98,12 @@ func (sc *Scratch) start256(r *Rule, w0, w1, repeat int) {
 	sc.ties = grow(sc.ties, n*repeat/32)
 	if r.Betas == nil {
 		sc.factors = grow(sc.factors, 1)
-		sc.factors[0] = factor(r.Beta, r.Frac)
+		sc.factors[0] = r.factor(0)
 		return
 	}
 	sc.factors = grow(sc.factors, n*repeat)
 	for c := range n {
-		f := float32(0)
-		if c+64*w0 < r.Chains {
-			f = factor(r.Betas[c+64*w0], r.Frac)
-		}
+		f := r.factor(c + 64*w0)
 		for i := range repeat {
 			sc.factors[c*repeat+i] = f
 		}

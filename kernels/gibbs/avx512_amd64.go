@@ -26,17 +26,14 @@ const (
 	unitBlock5  = 5  // units in the inner tile
 	groupBlock5 = 25 // groups whose tables are kept in L1: 25·5·128 B = 16 KB
 	slab512     = UnitBlock
-	indexLimit  = 640 << 10 // bytes of indices that should stay in L2
+	chunk512    = 16 // words treated at a time
 )
 
 var hasPopcnt512 = isa.HasFeature(cpuid.AVX512VPOPCNTDQ)
 
 func (avx512) slab() int { return slab512 }
 
-func (avx512) chunk(in int) int {
-	groups := (in + group5 - 1) / group5
-	return max(4, min(16, indexLimit/(groups*256)))
-}
+func (avx512) chunk(int) int { return chunk512 }
 
 func (avx512) newWeights(w *Weights) {
 	w.inPad = (w.in + group5 - 1) / group5 * group5
@@ -169,16 +166,26 @@ func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
 	sc.acc = grow(sc.acc, words*slab512*64)
 	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
 	table := (*int32)(unsafe.Pointer(&sc.table[0]))
+	u1 := min(u+slab512, w.out)
 	full, last := words, vectors(s.Chains, w1-1)
 	if last < 4 {
 		full--
 	}
-	for v := u; v < min(u+slab512, w.out); v += unitBlock5 {
-		acc, start := sc.acc[(v-u)*64:], &w.offset[v]
-		for g := 0; g < groups; g += groupBlock5 {
-			count := min(groupBlock5, groups-g)
-			index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
-			tablesAVX512(table, &w.data[p.place(w, g*group5, v)], count)
+	// A block of groups serves all units of the slab before the next one, so
+	// that its indices stay in L2.
+	for g := 0; g < groups; g += groupBlock5 {
+		count := min(groupBlock5, groups-g)
+		index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
+		for v := u; v < u1; v += unitBlock5 {
+			acc, start := sc.acc[(v-u)*64:], &w.offset[v]
+			if g > 0 {
+				start = nil
+			}
+			next := p.place(w, g*group5, v+unitBlock5)
+			if v+unitBlock5 >= u1 {
+				next = min(p.place(w, (g+groupBlock5)*group5, u), len(w.data)-1)
+			}
+			tablesAVX512(table, &w.data[p.place(w, g*group5, v)], count, &w.data[next])
 			if full > 0 {
 				sums4AVX512(&acc[0], table, index(0), count, full, accStep512, groups*256, start)
 			}
@@ -188,7 +195,6 @@ func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
 			case 2:
 				sums2AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
 			}
-			start = nil
 		}
 	}
 }
@@ -211,16 +217,12 @@ func (sc *Scratch) factors512(r *Rule, w0, w1 int) {
 	sc.ties = grow(sc.ties, 2*max(slab512, w1-w0))
 	if r.Betas == nil {
 		sc.factors = grow(sc.factors, 1)
-		sc.factors[0] = factor(r.Beta, r.Frac)
+		sc.factors[0] = r.factor(0)
 		return
 	}
 	sc.factors = grow(sc.factors, 64*(w1-w0))
 	for c := range sc.factors {
-		b := uint64(0)
-		if c+64*w0 < r.Chains {
-			b = r.Betas[c+64*w0]
-		}
-		sc.factors[c&^63+lane(c&63)] = factor(b, r.Frac)
+		sc.factors[c&^63+lane(c&63)] = r.factor(c + 64*w0)
 	}
 }
 

@@ -93,20 +93,21 @@ word:
 	VZEROUPPER
 	RET
 
-// func tablesAVX512(table *int32, packed *int32, groups int)
+// func tablesAVX512(table *int32, packed *int32, groups int, next *int32)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·tablesAVX512(SB), NOSPLIT, $0-24
+TEXT ·tablesAVX512(SB), NOSPLIT, $0-32
 	MOVQ  table+0(FP), AX
 	MOVQ  packed+8(FP), CX
 	MOVQ  groups+16(FP), DX
-	MOVQ  $0x000000000000aaaa, BX
-	KMOVQ BX, K1
-	MOVQ  $0x000000000000cccc, BX
-	KMOVQ BX, K2
-	MOVQ  $0x000000000000f0f0, BX
-	KMOVQ BX, K3
-	MOVQ  $0x000000000000ff00, BX
-	KMOVQ BX, K4
+	MOVQ  next+24(FP), BX
+	MOVQ  $0x000000000000aaaa, SI
+	KMOVQ SI, K1
+	MOVQ  $0x000000000000cccc, SI
+	KMOVQ SI, K2
+	MOVQ  $0x000000000000f0f0, SI
+	KMOVQ SI, K3
+	MOVQ  $0x000000000000ff00, SI
+	KMOVQ SI, K4
 
 group:
 	VPBROADCASTD.Z (CX), K1, Z0
@@ -129,8 +130,8 @@ group:
 	VPADDD.BCST    52(CX), Z2, K4, Z2
 	VPADDD.BCST    72(CX), Z3, K4, Z3
 	VPADDD.BCST    92(CX), Z4, K4, Z4
-	PREFETCHT0     1024(CX)
-	PREFETCHT0     1088(CX)
+	PREFETCHT0     (BX)
+	PREFETCHT0     64(BX)
 	VMOVDQU32      Z0, (AX)
 	VPADDD.BCST    16(CX), Z0, Z5
 	VMOVDQU32      Z5, 64(AX)
@@ -147,6 +148,7 @@ group:
 	VPADDD.BCST    96(CX), Z4, Z9
 	VMOVDQU32      Z9, 576(AX)
 	ADDQ           $0x00000064, CX
+	ADDQ           $0x00000064, BX
 	ADDQ           $0x00000280, AX
 	DECQ           DX
 	JNZ            group

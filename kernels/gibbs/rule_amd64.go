@@ -2,10 +2,6 @@
 
 package gibbs
 
-import (
-	"math"
-)
-
 // What the vector paths share.
 
 // vectorScratch is the part of Scratch that only they use.
@@ -29,7 +25,11 @@ func (m *Mix) constant(u int) int64 {
 	return c
 }
 
-// factor returns what takes a field to 13 fraction bits at a β.
-func factor(beta uint64, frac uint) float32 {
-	return float32(math.Ldexp(float64(beta), -11-int(frac)))
+// factor returns what takes a field to 13 fraction bits at a chain's β; it is
+// zero beyond the last chain.
+func (r *Rule) factor(chain int) float32 {
+	if chain >= r.Chains {
+		return 0
+	}
+	return float32(float64(r.beta(chain)) / float64(uint64(1)<<(11+r.Frac)))
 }

@@ -12,10 +12,11 @@ package gibbs
 func expandAVX512(index *uint32, rows *[5]*uint64, words int, step int)
 
 // tablesAVX512 makes the tables of groups·5 rows of five weights: entry e of a table
-// is the sum of the weights k whose bit is set in e.
+// is the sum of the weights k whose bit is set in e. It fetches as many weights from next,
+// which the next call will want.
 //
 //go:noescape
-func tablesAVX512(table *int32, packed *int32, groups int)
+func tablesAVX512(table *int32, packed *int32, groups int, next *int32)
 
 // sums4AVX512 adds, for five units and the first 4 vectors of each word's chains,
 // the table entries of all groups to the sums in acc ([unit][64]), or to the five
