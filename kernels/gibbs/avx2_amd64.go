@@ -3,6 +3,7 @@
 package gibbs
 
 import (
+	"math"
 	"math/bits"
 	"unsafe"
 
@@ -28,23 +29,36 @@ func (avx2) chunk(int) int { return chunk256 }
 func (avx2) newWeights(w *Weights) { newRows8(w, group6) }
 
 func (avx2) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
-	packRows8(w, blocks, unit0, unit1)
 	for u0 := unit0; u0 < unit1; u0 += 8 {
-		var sum [8]int32
-		data := w.data[u0/8*w.inPad*8:][:w.inPad*8]
-		for i := 0; i < len(data); i += 8 {
-			d := (*[8]int32)(data[i:])
-			for j := range sum {
-				sum[j] += d[j]
-			}
+		var sums [8]int32
+		n := min(8, unit1-u0)
+		if bias != nil {
+			copy(sums[:n], bias[u0:])
 		}
-		for j := range min(8, unit1-u0) {
-			c := -sum[j]
-			if bias != nil {
-				c += bias[u0+j]
+		at := 0
+		for k := range blocks {
+			b := &blocks[k]
+			done := 0
+			dst := w.data[(u0/8*w.inPad+at)*8:][:b.In*8]
+			switch {
+			case n < 8 || b.In < 8:
+			case b.Transposed:
+				packTransposedAVX2(&dst[0], &b.Src[u0*b.Stride], 4*b.Stride, b.In/8, &sums)
+				done = b.In &^ 7
+			default:
+				packAVX2(&dst[0], &b.Src[u0], 4*b.Stride, b.In, &sums)
+				done = b.In
 			}
-			w.offset[u0+j] = c
+			for i := done; i < b.In; i++ {
+				for j := range n {
+					x := b.at(i, u0+j)
+					dst[8*i+j] = x
+					sums[j] -= x
+				}
+			}
+			at += b.In
 		}
+		copy(w.offset[u0:u0+n], sums[:n])
 	}
 }
 
@@ -84,15 +98,12 @@ func (sc *Scratch) start256(r *Rule, w0, w1, repeat int) {
 	sc.ties = grow(sc.ties, n*repeat/32)
 	if r.Betas == nil {
 		sc.factors = grow(sc.factors, 1)
-		sc.factors[0] = factor(r.Beta, r.Frac)
+		sc.factors[0] = r.factor(0)
 		return
 	}
 	sc.factors = grow(sc.factors, n*repeat)
 	for c := range n {
-		f := float32(0)
-		if c+64*w0 < r.Chains {
-			f = factor(r.Betas[c+64*w0], r.Frac)
-		}
+		f := r.factor(c + 64*w0)
 		for i := range repeat {
 			sc.factors[c*repeat+i] = f
 		}
@@ -213,10 +224,51 @@ func (avx2) list(s *ListStep, sc *Scratch) {
 }
 
 func (avx2) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains int, sc *Scratch) {
-	generic{}.counts(dst, stride, a, b, i0, i1, w0, w1, chains, sc)
+	// lanes are rows of b, so that no sum runs across lanes
+	n, eights := w1-w0, b.N&^7
+	sc.words = grow(sc.words, n*eights)
+	for j := range eights {
+		for w, x := range b.Row(j)[w0:w1] {
+			sc.words[w*eights+j] = x
+		}
+	}
+	i := i0
+	for ; i+2 <= i1; i += 2 {
+		for j := 0; j < eights; j += 8 {
+			oddAVX2(&dst[i*stride+j], 4*stride, &a.Bits[i*a.Stride+w0], 8*a.Stride, &sc.words[j], 8*eights, n, int32(chains))
+		}
+	}
+	generic{}.counts(dst, stride, a, b, i, i1, w0, w1, chains, sc)
+	rest := Rows{Bits: b.Bits[min(eights*b.Stride, len(b.Bits)):], Stride: b.Stride, N: b.N - eights}
+	if rest.N > 0 && i > i0 {
+		generic{}.counts(dst[eights:], stride, a, rest, i0, i, w0, w1, chains, sc)
+	}
 }
 
-func (avx2) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+func (avx2) means(dst []int32, betas []uint64, frac uint) { means256(dst, betas, frac) }
+
+// means256 is meansRow with gathers from the table of spin.Tail.
+func means256(dst []int32, betas []uint64, frac uint) {
+	for _, b := range betas {
+		if b > math.MaxUint32 {
+			meansRow(dst, betas, frac)
+			return
+		}
+	}
+	four := [4]uint64{betas[0], betas[0], betas[0], betas[0]}
+	p, step := &four[0], 0
+	if len(betas) > 1 {
+		p, step = &betas[0], 32
+	}
+	n := len(dst) / 4
+	if n > 0 {
+		meansAVX2(&dst[0], n, p, step, uint64(frac), &spin.TailTable()[0])
+	}
+	if len(betas) > 1 {
+		betas = betas[4*n:]
+	}
+	meansRow(dst[4*n:], betas, frac)
+}
 
 // filter256 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 16 segments of
 // 1/4 as v − d·t + q·t², t from 0 to 1; the low bytes of v and the high ones,

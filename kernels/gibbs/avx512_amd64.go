@@ -26,17 +26,14 @@ const (
 	unitBlock5  = 5  // units in the inner tile
 	groupBlock5 = 25 // groups whose tables are kept in L1: 25·5·128 B = 16 KB
 	slab512     = UnitBlock
-	indexLimit  = 640 << 10 // bytes of indices that should stay in L2
+	chunk512    = 16 // words treated at a time
 )
 
 var hasPopcnt512 = isa.HasFeature(cpuid.AVX512VPOPCNTDQ)
 
 func (avx512) slab() int { return slab512 }
 
-func (avx512) chunk(in int) int {
-	groups := (in + group5 - 1) / group5
-	return max(4, min(16, indexLimit/(groups*256)))
-}
+func (avx512) chunk(int) int { return chunk512 }
 
 func (avx512) newWeights(w *Weights) {
 	w.inPad = (w.in + group5 - 1) / group5 * group5
@@ -161,36 +158,43 @@ func vectors(chains, word int) int {
 	return 4
 }
 
-func (avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
-	w, n := s.Weights, w1-w0
+const accStep512 = 4 * slab512 * 64 // bytes from the fields of one word to the next
+
+func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
+	w, words := s.Weights, w1-w0
 	groups := w.inPad / group5
-	sc.acc = grow(sc.acc, n*slab512*64)
+	sc.acc = grow(sc.acc, words*slab512*64)
 	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
 	table := (*int32)(unsafe.Pointer(&sc.table[0]))
-	const accStep = 4 * slab512 * 64
-	for v := u; v < min(u+slab512, w.out); v += unitBlock5 {
-		acc := sc.acc[(v-u)*64:]
-		start := &w.offset[v]
-		for g := 0; g < groups; g += groupBlock5 {
-			count := min(groupBlock5, groups-g)
-			tablesAVX512(table, &w.data[(v/unitBlock5*groups+g)*unitBlock5*group5], count)
-			full := n
-			last := vectors(s.Chains, w1-1)
-			if last < 4 {
-				full--
+	u1 := min(u+slab512, w.out)
+	full, last := words, vectors(s.Chains, w1-1)
+	if last < 4 {
+		full--
+	}
+	// A block of groups serves all units of the slab before the next one, so
+	// that its indices stay in L2.
+	for g := 0; g < groups; g += groupBlock5 {
+		count := min(groupBlock5, groups-g)
+		index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
+		for v := u; v < u1; v += unitBlock5 {
+			acc, start := sc.acc[(v-u)*64:], &w.offset[v]
+			if g > 0 {
+				start = nil
 			}
+			next := p.place(w, g*group5, v+unitBlock5)
+			if v+unitBlock5 >= u1 {
+				next = min(p.place(w, (g+groupBlock5)*group5, u), len(w.data)-1)
+			}
+			tablesAVX512(table, &w.data[p.place(w, g*group5, v)], count, &w.data[next])
 			if full > 0 {
-				sums4AVX512(&acc[0], table, (*uint32)(unsafe.Pointer(&sc.index[g*256])), count, full, accStep, groups*256, start)
+				sums4AVX512(&acc[0], table, index(0), count, full, accStep512, groups*256, start)
 			}
-			if last < 4 {
-				index := (*uint32)(unsafe.Pointer(&sc.index[(full*groups+g)*256]))
-				if last == 3 {
-					sums3AVX512(&acc[full*slab512*64], table, index, count, 1, accStep, groups*256, start)
-				} else {
-					sums2AVX512(&acc[full*slab512*64], table, index, count, 1, accStep, groups*256, start)
-				}
+			switch last {
+			case 3:
+				sums3AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
+			case 2:
+				sums2AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
 			}
-			start = nil
 		}
 	}
 }
@@ -203,26 +207,22 @@ func (avx512) mix(s *Step, sc *Scratch, u, w0, w1 int) {
 
 // draw512 makes the high halves of the draws of n groups for a word of chains.
 func (sc *Scratch) draw512(random *uint16, chain0 uint32, n int) {
-	philoxAVX512(random, chain0, n, &sc.philox.keys[0], &sc.philox.uniform[0], &sc.block[0])
+	philoxAVX512(random, chain0, n, &sc.philox.keys[0], &sc.philox.uniform[0], &sc.lanes[0])
 }
 
 // factors512 prepares the factors of the words [w0, w1), and the scratch of
 // accept and draw.
 func (sc *Scratch) factors512(r *Rule, w0, w1 int) {
-	sc.block = grow(sc.block, 768)
+	sc.lanes = grow(sc.lanes, 768)
 	sc.ties = grow(sc.ties, 2*max(slab512, w1-w0))
 	if r.Betas == nil {
 		sc.factors = grow(sc.factors, 1)
-		sc.factors[0] = factor(r.Beta, r.Frac)
+		sc.factors[0] = r.factor(0)
 		return
 	}
 	sc.factors = grow(sc.factors, 64*(w1-w0))
 	for c := range sc.factors {
-		b := uint64(0)
-		if c+64*w0 < r.Chains {
-			b = r.Betas[c+64*w0]
-		}
-		sc.factors[c&^63+lane(c&63)] = factor(b, r.Frac)
+		sc.factors[c&^63+lane(c&63)] = r.factor(c + 64*w0)
 	}
 }
 
@@ -274,7 +274,7 @@ func decide512(r *Rule, out *uint64, u, w, h int, mask uint32, acc []int32, rand
 
 func (avx512) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
 	for j := range u1 - u {
-		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, 4*slab512*64)
+		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, accStep512)
 	}
 }
 
@@ -357,7 +357,7 @@ func (avx512) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains 
 	generic{}.counts(dst, stride, a, b, i, i1, w0, w1, chains, sc)
 }
 
-func (avx512) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+func (avx512) means(dst []int32, betas []uint64, frac uint) { means256(dst, betas, frac) }
 
 // filter512 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 64 segments of
 // 1/16, values first and then the falls within each segment.

@@ -137,3 +137,28 @@ func BenchmarkMoments(b *testing.B) {
 		})
 	})
 }
+
+// A 64×64 checkerboard with 1024 chains: one colour, four neighbours a unit.
+func BenchmarkList(b *testing.B) {
+	const size, chains = 64, 1024
+	n := size * size
+	r := rand.New(rand.NewPCG(1, 2))
+	s := &ListStep{State: randomRows(r, n, chains), Bias: make([]int32, n), RowPtr: []int{0}, Word1: chains / 64}
+	s.Rule = Rule{Frac: 20, Beta: 1 << 23, Chains: chains}
+	for u := range n {
+		x, y := u%size, u/size
+		for _, v := range [][2]int{{x + 1, y}, {x + size - 1, y}, {x, y + 1}, {x, y + size - 1}} {
+			s.Col = append(s.Col, int32(v[0]%size+v[1]%size*size))
+			s.W = append(s.W, 1<<20)
+		}
+		s.RowPtr = append(s.RowPtr, len(s.Col))
+		if (x+y)%2 == 0 {
+			s.Units = append(s.Units, int32(u))
+		}
+	}
+	eachLevelB(b, func(b *testing.B, k *Kernel) {
+		sc := NewScratch()
+		spins := float64(len(s.Units) * chains)
+		measure(b, k, spins, 4*spins, 0, func() { k.List(s, sc) })
+	})
+}

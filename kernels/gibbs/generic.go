@@ -2,6 +2,7 @@ package gibbs
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 
 	"kadanoff/spin"
@@ -74,6 +75,7 @@ func packRows8(w *Weights, blocks []Block, unit0, unit1 int) {
 // begin makes index bytes: bit k of the byte of a chain in a group is its
 // spin in row 8·group+k.
 func (generic) begin(s *Step, sc *Scratch, w0, w1 int) {
+	sc.philox.start(&s.Rule)
 	groups, n := s.Weights.inPad/genericGroup, w1-w0
 	sc.index = grow(sc.index, groups*n*64)
 	clear(sc.index)
@@ -191,50 +193,72 @@ func mixRows8(s *Step, sc *Scratch, u, w0, w1 int) {
 	}
 }
 
-// decider applies the rule of one β.
+// decider is the rule of one β. Its table stands for spin.Tail.
 type decider struct {
 	beta uint64
 	frac uint
+	tail *[12<<11 + 2]uint32
 }
 
-// up is spin.Up with the draw split into halves: the low one, from a second
-// Philox block, is asked for only when the high one does not decide.
-func (d decider) up(a int32, high uint32, low func() uint32) uint64 {
-	s := spin.Tail(spin.ScaledField(a, d.beta, d.frac))
-	// a ≥ 0 is +1 when u < 2³² − s, that is when not 2³² − 1 − u < s
-	flip := uint32(0)
-	if a >= 0 {
-		flip = ^uint32(0)
+func newDecider(beta uint64, frac uint) decider {
+	return decider{beta, frac, (*[12<<11 + 2]uint32)(spin.TailTable())}
+}
+
+// threshold returns S of a field's magnitude.
+func (d *decider) threshold(a int32) uint32 {
+	if d.beta > math.MaxUint32 {
+		return spin.Tail(spin.ScaledField(a, d.beta, d.frac))
 	}
-	v := high ^ flip>>16
-	t := s >> 16
-	var less uint64
-	if v == t {
-		if (high<<16|low())^flip < s {
-			less = 1
-		}
-	} else if v < t {
-		less = 1
+	neg := uint32(a >> 31)
+	x := min(spin.XMax, uint64(uint32(a)^neg-neg)*d.beta>>d.frac)
+	i, f := x>>13, x&(1<<13-1)
+	t0, t1 := d.tail[i], d.tail[i+1]
+	return t0 - uint32(uint64(t0-t1)*f>>13)
+}
+
+// up returns 1 for a spin that becomes +1 by the high half of its draw, and
+// whether that half decides.
+func (d *decider) up(a int32, high uint16) (bit uint64, sure bool) {
+	// a ≥ 0 is +1 when u < 2³² − S, that is when not 2³² − 1 − u < S
+	flip := ^uint32(a >> 31)
+	v, s := uint32(high)^flip&0xffff, d.threshold(a)>>16
+	return uint64((v-s)>>31 ^ flip&1), v != s
+}
+
+// decide applies the exact rule to a spin of which the field and the high half
+// of the draw are known: the low half costs a block of random numbers.
+func (r *Rule) decide(a int32, high uint16, u, c int) uint64 {
+	d := newDecider(r.beta(c), r.Frac)
+	bit, sure := d.up(a, high)
+	if sure {
+		return bit
 	}
-	return less ^ uint64(flip&1)
+	low := philox.Low16(r.Key, r.Stream, r.Chain0+uint32(c), r.Unit+uint32(u), r.Sweep)
+	if spin.Up(a, d.beta, d.frac, uint32(high)<<16|uint32(low)) {
+		return 1
+	}
+	return 0
 }
 
 func (generic) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
-	group := (s.Unit + uint32(u)) >> 3
+	sc.philox.groups((s.Unit+uint32(u))>>3, 1)
+	d := newDecider(s.Beta, s.Frac)
 	for w := w0; w < w1; w++ {
 		var rows [8]uint64
 		for b := range min(64, s.Chains-64*w) {
 			c := 64*w + b
-			ctr := philox.Counter(s.Stream, s.Chain0+uint32(c), group, s.Sweep)
-			block := philox.Block(ctr, s.Key)
+			x0, x1, x2, x3 := sc.philox.block(s.Chain0+uint32(c), 0)
+			high := [8]uint16{uint16(x0), uint16(x0 >> 16), uint16(x1), uint16(x1 >> 16), uint16(x2), uint16(x2 >> 16), uint16(x3), uint16(x3 >> 16)}
+			if s.Betas != nil {
+				d.beta = s.Betas[c]
+			}
 			a := (*[8]int32)(sc.acc[8*(c-64*w0):])
-			d := decider{s.beta(c), s.Frac}
 			for j := range rows {
-				low := func() uint32 {
-					ctr[1] |= philox.LowBits << 24
-					return philox.Block(ctr, s.Key)[j>>1] >> (j & 1 * 16) & 0xffff
+				bit, sure := d.up(a[j], high[j])
+				if !sure {
+					bit = s.decide(a[j], high[j], u+j, c)
 				}
-				rows[j] |= d.up(a[j], block[j>>1]>>(j&1*16)&0xffff, low) << b
+				rows[j] |= bit << b
 			}
 		}
 		for j := range u1 - u {
@@ -278,47 +302,56 @@ func storeRows8Transposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w
 
 func (generic) list(s *ListStep, sc *Scratch) {
 	var acc [64]int32
-	blocks := grow(sc.words, 64*4) // draws of eight units: words 0, 1 and 2, 3 of each chain
+	d := newDecider(s.Beta, s.Frac)
+	sc.philox.start(&s.Rule)
+	blocks := grow(sc.words, 64*2) // draws of eight units in 64 chains
 	sc.words = blocks
 	for w := s.Word0; w < s.Word1; w++ {
 		n := min(64, s.Chains-64*w)
 		group := ^uint32(0)
-		for _, u := range s.Units {
-			listFields(&acc, s, int(u), w)
-			if g := (s.Unit + uint32(u)) >> 3; g != group {
-				group = g
+		for _, v := range s.Units {
+			u := int(v)
+			unit := s.Unit + uint32(u)
+			if unit>>3 != group {
+				group = unit >> 3
+				sc.philox.groups(group, 1)
 				for b := range n {
-					x := philox.Block(philox.Counter(s.Stream, s.Chain0+uint32(64*w+b), g, s.Sweep), s.Key)
-					blocks[2*b] = uint64(x[0]) | uint64(x[1])<<32
-					blocks[2*b+1] = uint64(x[2]) | uint64(x[3])<<32
+					x0, x1, x2, x3 := sc.philox.block(s.Chain0+uint32(64*w+b), 0)
+					blocks[2*b], blocks[2*b+1] = uint64(x0)|uint64(x1)<<32, uint64(x2)|uint64(x3)<<32
 				}
 			}
-			j := (s.Unit + uint32(u)) & 7
+			listFields(&acc, s, u, w)
 			var row uint64
 			for b := range n {
-				c := 64*w + b
-				high := uint32(blocks[2*b+int(j>>2)]>>(16*(j&3))) & 0xffff
-				low := func() uint32 {
-					return uint32(philox.Low16(s.Key, s.Stream, s.Chain0+uint32(c), s.Unit+uint32(u), s.Sweep))
+				high := uint16(blocks[2*b+int(unit&7>>2)] >> (16 * (unit & 3)))
+				if s.Betas != nil {
+					d.beta = s.Betas[64*w+b]
 				}
-				row |= decider{s.beta(c), s.Frac}.up(acc[b], high, low) << b
+				bit, sure := d.up(acc[b], high)
+				if !sure {
+					bit = s.decide(acc[b], high, u, 64*w+b)
+				}
+				row |= bit << b
 			}
-			s.State.Bits[int(u)*s.State.Stride+w] = row
+			s.State.Bits[u*s.State.Stride+w] = row
 		}
 	}
 }
 
 // listFields makes the fields of a unit in the 64 chains of word w.
 func listFields(acc *[64]int32, s *ListStep, u, w int) {
+	start := s.Bias[u]
+	for k := s.RowPtr[u]; k < s.RowPtr[u+1]; k++ {
+		start -= s.W[k]
+	}
 	for b := range acc {
-		acc[b] = s.Bias[u]
+		acc[b] = start
 	}
 	for k := s.RowPtr[u]; k < s.RowPtr[u+1]; k++ {
-		x, m := s.State.Bits[int(s.Col[k])*s.State.Stride+w], s.W[k]
+		x, m := s.State.Bits[int(s.Col[k])*s.State.Stride+w], 2*s.W[k]
 		for b := range acc {
-			// m where the bit is set, −m where not
-			neg := int32(x>>b&1) - 1
-			acc[b] += (m ^ neg) - neg
+			acc[b] += m & -int32(x&1) // where the bit is set
+			x >>= 1
 		}
 	}
 	if s.Mix.On {
@@ -347,10 +380,10 @@ func (generic) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains
 	}
 }
 
-func (generic) means(dst []int32, beta uint64, frac uint) { meansRow(dst, beta, frac) }
+func (generic) means(dst []int32, betas []uint64, frac uint) { meansRow(dst, betas, frac) }
 
-func meansRow(dst []int32, beta uint64, frac uint) {
+func meansRow(dst []int32, betas []uint64, frac uint) {
 	for i, a := range dst {
-		dst[i] = spin.Mean(a, beta, frac)
+		dst[i] = spin.Mean(a, betas[min(i, len(betas)-1)], frac)
 	}
 }

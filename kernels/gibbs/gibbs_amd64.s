@@ -93,20 +93,21 @@ word:
 	VZEROUPPER
 	RET
 
-// func tablesAVX512(table *int32, packed *int32, groups int)
+// func tablesAVX512(table *int32, packed *int32, groups int, next *int32)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·tablesAVX512(SB), NOSPLIT, $0-24
+TEXT ·tablesAVX512(SB), NOSPLIT, $0-32
 	MOVQ  table+0(FP), AX
 	MOVQ  packed+8(FP), CX
 	MOVQ  groups+16(FP), DX
-	MOVQ  $0x000000000000aaaa, BX
-	KMOVQ BX, K1
-	MOVQ  $0x000000000000cccc, BX
-	KMOVQ BX, K2
-	MOVQ  $0x000000000000f0f0, BX
-	KMOVQ BX, K3
-	MOVQ  $0x000000000000ff00, BX
-	KMOVQ BX, K4
+	MOVQ  next+24(FP), BX
+	MOVQ  $0x000000000000aaaa, SI
+	KMOVQ SI, K1
+	MOVQ  $0x000000000000cccc, SI
+	KMOVQ SI, K2
+	MOVQ  $0x000000000000f0f0, SI
+	KMOVQ SI, K3
+	MOVQ  $0x000000000000ff00, SI
+	KMOVQ SI, K4
 
 group:
 	VPBROADCASTD.Z (CX), K1, Z0
@@ -129,8 +130,8 @@ group:
 	VPADDD.BCST    52(CX), Z2, K4, Z2
 	VPADDD.BCST    72(CX), Z3, K4, Z3
 	VPADDD.BCST    92(CX), Z4, K4, Z4
-	PREFETCHT0     1024(CX)
-	PREFETCHT0     1088(CX)
+	PREFETCHT0     (BX)
+	PREFETCHT0     64(BX)
 	VMOVDQU32      Z0, (AX)
 	VPADDD.BCST    16(CX), Z0, Z5
 	VMOVDQU32      Z5, 64(AX)
@@ -147,6 +148,7 @@ group:
 	VPADDD.BCST    96(CX), Z4, Z9
 	VMOVDQU32      Z9, 576(AX)
 	ADDQ           $0x00000064, CX
+	ADDQ           $0x00000064, BX
 	ADDQ           $0x00000280, AX
 	DECQ           DX
 	JNZ            group
@@ -3497,6 +3499,329 @@ eight:
 	ADDQ        $0x00000080, CX
 	DECQ        DX
 	JNZ         eight
+	VZEROUPPER
+	RET
+
+DATA meanConstants<>+0(SB)/8, $0x000000000c000000
+DATA meanConstants<>+8(SB)/8, $0x000000000c000000
+DATA meanConstants<>+16(SB)/8, $0x000000000c000000
+DATA meanConstants<>+24(SB)/8, $0x000000000c000000
+DATA meanConstants<>+32(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+40(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+48(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+56(SB)/8, $0x0000000000001fff
+DATA meanConstants<>+64(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+72(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+80(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+88(SB)/8, $0x00000000ffffffff
+DATA meanConstants<>+96(SB)/8, $0x0000000000000100
+DATA meanConstants<>+104(SB)/8, $0x0000000000000100
+DATA meanConstants<>+112(SB)/8, $0x0000000000000100
+DATA meanConstants<>+120(SB)/8, $0x0000000000000100
+DATA meanConstants<>+128(SB)/8, $0x0000000000400000
+DATA meanConstants<>+136(SB)/8, $0x0000000000400000
+DATA meanConstants<>+144(SB)/8, $0x0000000000400000
+DATA meanConstants<>+152(SB)/8, $0x0000000000400000
+GLOBL meanConstants<>(SB), RODATA|NOPTR, $160
+
+DATA evenWords<>+0(SB)/4, $0x00000000
+DATA evenWords<>+4(SB)/4, $0x00000002
+DATA evenWords<>+8(SB)/4, $0x00000004
+DATA evenWords<>+12(SB)/4, $0x00000006
+DATA evenWords<>+16(SB)/4, $0x00000000
+DATA evenWords<>+20(SB)/4, $0x00000002
+DATA evenWords<>+24(SB)/4, $0x00000004
+DATA evenWords<>+28(SB)/4, $0x00000006
+GLOBL evenWords<>(SB), RODATA|NOPTR, $32
+
+// func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
+// Requires: AVX, AVX2
+TEXT ·meansAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    betas+16(FP), DX
+	MOVQ    betaStep+24(FP), BX
+	MOVQ    frac+32(FP), SI
+	MOVQ    tail+40(FP), DI
+	VMOVDQU meanConstants<>+0(SB), Y8
+	VMOVDQU meanConstants<>+32(SB), Y9
+	VMOVDQU meanConstants<>+64(SB), Y10
+	VMOVDQU meanConstants<>+96(SB), Y11
+	VMOVDQU meanConstants<>+128(SB), Y12
+	VMOVDQU evenWords<>+0(SB), Y13
+	VMOVQ   SI, X14
+
+four:
+	VPMOVSXDQ  (AX), Y0
+	VPABSD     Y0, Y0
+	VPMULUDQ   (DX), Y0, Y0
+	VPSRLQ     X14, Y0, Y0
+	VPCMPGTQ   Y8, Y0, Y3
+	VBLENDVPD  Y3, Y8, Y0, Y0
+	VPAND      Y9, Y0, Y2
+	VPSRLQ     $0x0d, Y0, Y0
+	VPCMPEQD   Y4, Y4, Y4
+	VPGATHERQQ Y4, (DI)(Y0*4), Y1
+	VPSRLQ     $0x20, Y1, Y3
+	VPAND      Y10, Y1, Y1
+	VPSUBQ     Y3, Y1, Y3
+	VPMULUDQ   Y2, Y3, Y3
+	VPSRLQ     $0x0d, Y3, Y3
+	VPSUBQ     Y3, Y1, Y1
+	VPADDQ     Y11, Y1, Y1
+	VPSRLQ     $0x09, Y1, Y1
+	VPSUBQ     Y1, Y12, Y1
+	VPERMD     Y1, Y13, Y1
+	VMOVDQU    (AX), X5
+	VPSIGND    X5, X1, X1
+	VMOVDQU    X1, (AX)
+	ADDQ       $0x10, AX
+	ADDQ       BX, DX
+	DECQ       CX
+	JNZ        four
+	VZEROUPPER
+	RET
+
+// func packAVX2(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
+// Requires: AVX, AVX2
+TEXT ·packAVX2(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    rows+24(FP), BX
+	MOVQ    sums+32(FP), SI
+	VMOVDQU (SI), Y0
+
+row:
+	VMOVDQU (CX), Y1
+	VMOVDQU Y1, (AX)
+	VPSUBD  Y1, Y0, Y0
+	ADDQ    DX, CX
+	ADDQ    $0x20, AX
+	DECQ    BX
+	JNZ     row
+	VMOVDQU Y0, (SI)
+	VZEROUPPER
+	RET
+
+// func packTransposedAVX2(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
+// Requires: AVX, AVX2
+TEXT ·packTransposedAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ blocks+24(FP), BX
+	MOVQ sums+32(FP), SI
+	LEAQ (DX)(DX*2), DI
+
+block:
+	LEAQ        (CX)(DX*4), R8
+	VMOVDQU     (CX), X0
+	VINSERTI128 $0x01, (R8), Y0, Y0
+	VMOVDQU     (CX)(DX*1), X1
+	VINSERTI128 $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU     (CX)(DX*2), X2
+	VINSERTI128 $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU     (CX)(DI*1), X3
+	VINSERTI128 $0x01, (R8)(DI*1), Y3, Y3
+	VMOVDQU     16(CX), X4
+	VINSERTI128 $0x01, 16(R8), Y4, Y4
+	VMOVDQU     16(CX)(DX*1), X5
+	VINSERTI128 $0x01, 16(R8)(DX*1), Y5, Y5
+	VMOVDQU     16(CX)(DX*2), X6
+	VINSERTI128 $0x01, 16(R8)(DX*2), Y6, Y6
+	VMOVDQU     16(CX)(DI*1), X7
+	VINSERTI128 $0x01, 16(R8)(DI*1), Y7, Y7
+	VPUNPCKLDQ  Y1, Y0, Y8
+	VPUNPCKHDQ  Y1, Y0, Y9
+	VPUNPCKLDQ  Y3, Y2, Y10
+	VPUNPCKHDQ  Y3, Y2, Y11
+	VPUNPCKLQDQ Y10, Y8, Y12
+	VPUNPCKHQDQ Y10, Y8, Y13
+	VPUNPCKLQDQ Y11, Y9, Y14
+	VPUNPCKHQDQ Y11, Y9, Y15
+	VMOVDQU     Y12, (AX)
+	VMOVDQU     Y13, 32(AX)
+	VMOVDQU     Y14, 64(AX)
+	VMOVDQU     Y15, 96(AX)
+	VPADDD      Y12, Y13, Y12
+	VPADDD      Y14, Y15, Y14
+	VPADDD      Y12, Y14, Y12
+	VMOVDQU     (SI), Y13
+	VPSUBD      Y12, Y13, Y13
+	VMOVDQU     Y13, (SI)
+	VPUNPCKLDQ  Y5, Y4, Y8
+	VPUNPCKHDQ  Y5, Y4, Y9
+	VPUNPCKLDQ  Y7, Y6, Y10
+	VPUNPCKHDQ  Y7, Y6, Y11
+	VPUNPCKLQDQ Y10, Y8, Y12
+	VPUNPCKHQDQ Y10, Y8, Y13
+	VPUNPCKLQDQ Y11, Y9, Y14
+	VPUNPCKHQDQ Y11, Y9, Y15
+	VMOVDQU     Y12, 128(AX)
+	VMOVDQU     Y13, 160(AX)
+	VMOVDQU     Y14, 192(AX)
+	VMOVDQU     Y15, 224(AX)
+	VPADDD      Y12, Y13, Y12
+	VPADDD      Y14, Y15, Y14
+	VPADDD      Y12, Y14, Y12
+	VMOVDQU     (SI), Y13
+	VPSUBD      Y12, Y13, Y13
+	VMOVDQU     Y13, (SI)
+	ADDQ        $0x20, CX
+	ADDQ        $0x00000100, AX
+	DECQ        BX
+	JNZ         block
+	VZEROUPPER
+	RET
+
+DATA nibbleCounts<>+0(SB)/1, $0x00
+DATA nibbleCounts<>+1(SB)/1, $0x01
+DATA nibbleCounts<>+2(SB)/1, $0x01
+DATA nibbleCounts<>+3(SB)/1, $0x02
+DATA nibbleCounts<>+4(SB)/1, $0x01
+DATA nibbleCounts<>+5(SB)/1, $0x02
+DATA nibbleCounts<>+6(SB)/1, $0x02
+DATA nibbleCounts<>+7(SB)/1, $0x03
+DATA nibbleCounts<>+8(SB)/1, $0x01
+DATA nibbleCounts<>+9(SB)/1, $0x02
+DATA nibbleCounts<>+10(SB)/1, $0x02
+DATA nibbleCounts<>+11(SB)/1, $0x03
+DATA nibbleCounts<>+12(SB)/1, $0x02
+DATA nibbleCounts<>+13(SB)/1, $0x03
+DATA nibbleCounts<>+14(SB)/1, $0x03
+DATA nibbleCounts<>+15(SB)/1, $0x04
+DATA nibbleCounts<>+16(SB)/1, $0x00
+DATA nibbleCounts<>+17(SB)/1, $0x01
+DATA nibbleCounts<>+18(SB)/1, $0x01
+DATA nibbleCounts<>+19(SB)/1, $0x02
+DATA nibbleCounts<>+20(SB)/1, $0x01
+DATA nibbleCounts<>+21(SB)/1, $0x02
+DATA nibbleCounts<>+22(SB)/1, $0x02
+DATA nibbleCounts<>+23(SB)/1, $0x03
+DATA nibbleCounts<>+24(SB)/1, $0x01
+DATA nibbleCounts<>+25(SB)/1, $0x02
+DATA nibbleCounts<>+26(SB)/1, $0x02
+DATA nibbleCounts<>+27(SB)/1, $0x03
+DATA nibbleCounts<>+28(SB)/1, $0x02
+DATA nibbleCounts<>+29(SB)/1, $0x03
+DATA nibbleCounts<>+30(SB)/1, $0x03
+DATA nibbleCounts<>+31(SB)/1, $0x04
+GLOBL nibbleCounts<>(SB), RODATA|NOPTR, $32
+
+DATA nibbleMask<>+0(SB)/1, $0x0f
+DATA nibbleMask<>+1(SB)/1, $0x0f
+DATA nibbleMask<>+2(SB)/1, $0x0f
+DATA nibbleMask<>+3(SB)/1, $0x0f
+DATA nibbleMask<>+4(SB)/1, $0x0f
+DATA nibbleMask<>+5(SB)/1, $0x0f
+DATA nibbleMask<>+6(SB)/1, $0x0f
+DATA nibbleMask<>+7(SB)/1, $0x0f
+DATA nibbleMask<>+8(SB)/1, $0x0f
+DATA nibbleMask<>+9(SB)/1, $0x0f
+DATA nibbleMask<>+10(SB)/1, $0x0f
+DATA nibbleMask<>+11(SB)/1, $0x0f
+DATA nibbleMask<>+12(SB)/1, $0x0f
+DATA nibbleMask<>+13(SB)/1, $0x0f
+DATA nibbleMask<>+14(SB)/1, $0x0f
+DATA nibbleMask<>+15(SB)/1, $0x0f
+DATA nibbleMask<>+16(SB)/1, $0x0f
+DATA nibbleMask<>+17(SB)/1, $0x0f
+DATA nibbleMask<>+18(SB)/1, $0x0f
+DATA nibbleMask<>+19(SB)/1, $0x0f
+DATA nibbleMask<>+20(SB)/1, $0x0f
+DATA nibbleMask<>+21(SB)/1, $0x0f
+DATA nibbleMask<>+22(SB)/1, $0x0f
+DATA nibbleMask<>+23(SB)/1, $0x0f
+DATA nibbleMask<>+24(SB)/1, $0x0f
+DATA nibbleMask<>+25(SB)/1, $0x0f
+DATA nibbleMask<>+26(SB)/1, $0x0f
+DATA nibbleMask<>+27(SB)/1, $0x0f
+DATA nibbleMask<>+28(SB)/1, $0x0f
+DATA nibbleMask<>+29(SB)/1, $0x0f
+DATA nibbleMask<>+30(SB)/1, $0x0f
+DATA nibbleMask<>+31(SB)/1, $0x0f
+GLOBL nibbleMask<>(SB), RODATA|NOPTR, $32
+
+// func oddAVX2(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
+// Requires: AVX, AVX2
+TEXT ·oddAVX2(SB), NOSPLIT, $0-60
+	MOVQ    dst+0(FP), AX
+	MOVQ    stride+8(FP), CX
+	MOVQ    a+16(FP), DX
+	MOVQ    aStride+24(FP), BX
+	MOVQ    b+32(FP), SI
+	MOVQ    bStep+40(FP), DI
+	MOVQ    words+48(FP), R8
+	MOVL    chains+56(FP), R9
+	VMOVDQU nibbleCounts<>+0(SB), Y15
+	VMOVDQU nibbleMask<>+0(SB), Y14
+	VPXOR   Y13, Y13, Y13
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+
+word:
+	VMOVDQU      (SI), Y4
+	VMOVDQU      32(SI), Y5
+	VPBROADCASTQ (DX), Y6
+	VPXOR        Y4, Y6, Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y14, Y7, Y7
+	VPAND        Y14, Y8, Y8
+	VPSHUFB      Y7, Y15, Y7
+	VPSHUFB      Y8, Y15, Y8
+	VPADDB       Y7, Y8, Y7
+	VPSADBW      Y13, Y7, Y7
+	VPADDQ       Y7, Y0, Y0
+	VPXOR        Y5, Y6, Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y14, Y9, Y9
+	VPAND        Y14, Y10, Y10
+	VPSHUFB      Y9, Y15, Y9
+	VPSHUFB      Y10, Y15, Y10
+	VPADDB       Y9, Y10, Y9
+	VPSADBW      Y13, Y9, Y9
+	VPADDQ       Y9, Y1, Y1
+	VPBROADCASTQ (DX)(BX*1), Y6
+	VPXOR        Y4, Y6, Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y14, Y7, Y7
+	VPAND        Y14, Y8, Y8
+	VPSHUFB      Y7, Y15, Y7
+	VPSHUFB      Y8, Y15, Y8
+	VPADDB       Y7, Y8, Y7
+	VPSADBW      Y13, Y7, Y7
+	VPADDQ       Y7, Y2, Y2
+	VPXOR        Y5, Y6, Y9
+	VPSRLW       $0x04, Y9, Y10
+	VPAND        Y14, Y9, Y9
+	VPAND        Y14, Y10, Y10
+	VPSHUFB      Y9, Y15, Y9
+	VPSHUFB      Y10, Y15, Y10
+	VPADDB       Y9, Y10, Y9
+	VPSADBW      Y13, Y9, Y9
+	VPADDQ       Y9, Y3, Y3
+	ADDQ         $0x08, DX
+	ADDQ         DI, SI
+	DECQ         R8
+	JNZ          word
+	VMOVD        R9, X12
+	VPBROADCASTD X12, Y12
+	VSHUFPS      $0x88, Y1, Y0, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y12, Y4
+	VPADDD       (AX), Y4, Y4
+	VMOVDQU      Y4, (AX)
+	ADDQ         CX, AX
+	VSHUFPS      $0x88, Y3, Y2, Y4
+	VPERMQ       $0xd8, Y4, Y4
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y12, Y4
+	VPADDD       (AX), Y4, Y4
+	VMOVDQU      Y4, (AX)
 	VZEROUPPER
 	RET
 

@@ -317,7 +317,7 @@ func TestMeans(t *testing.T) {
 				}
 				copy(row, []int32{0, 1, -1, math.MaxInt32, -math.MaxInt32, 12 << frac, -12 << frac, 12<<frac - 1})
 				got := slices.Clone(row)
-				k.path.means(got, betaOf(t, temp), frac)
+				k.path.means(got, []uint64{betaOf(t, temp)}, frac)
 				for i, a := range row {
 					if want := spin.Mean(a, betaOf(t, temp), frac); got[i] != want {
 						t.Fatalf("T %v frac %d: mean of %d is %d, want %d", temp, frac, a, got[i], want)

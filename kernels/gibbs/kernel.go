@@ -124,7 +124,8 @@ type path interface {
 
 	list(s *ListStep, sc *Scratch)
 	counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains int, sc *Scratch)
-	means(dst []int32, beta uint64, frac uint)
+	// means replaces fields by their means; betas is one value or one for each.
+	means(dst []int32, betas []uint64, frac uint)
 }
 
 // For returns the best path at or below the level.
@@ -190,16 +191,15 @@ func (k *Kernel) Means(dst []int32, stride int, s *Step, sc *Scratch) {
 
 // storeMeans writes the means of units [u, u1) from the fields of a slab.
 func (k *Kernel) storeMeans(dst []int32, stride int, s *Step, sc *Scratch, u, u1, w0, w1 int) {
+	sc.beta[0] = s.Beta
 	k.path.store(dst, stride, sc, u, u1, w0, w1)
 	c0, c1 := w0*64, min(w1*64, s.Chains)
 	for ; u < u1; u++ {
 		row := dst[u*stride+c0 : u*stride+w1*64]
 		if s.Betas == nil {
-			k.path.means(row[:c1-c0], s.Beta, s.Frac)
+			k.path.means(row[:c1-c0], sc.beta[:], s.Frac)
 		} else {
-			for i, a := range row[:c1-c0] {
-				row[i] = spin.Mean(a, s.Betas[c0+i], s.Frac)
-			}
+			k.path.means(row[:c1-c0], s.Betas[c0:c1], s.Frac)
 		}
 		clear(row[c1-c0:])
 	}

@@ -87,7 +87,8 @@ func (k *Kernel) SpinMeans(dst []int32, stride int, v Rows, m []int32, mStride, 
 		*w = Weights{in: n, out: a1, path: k.path, data: w.data, offset: w.offset}
 		k.path.newWeights(w)
 	}
-	k.Pack(w, nil, []Block{{Src: m[64*w0:], Stride: mStride, Transposed: true, In: n}}, a0, a1)
+	sc.source[0] = Block{Src: m[64*w0:], Stride: mStride, Transposed: true, In: n}
+	k.Pack(w, nil, sc.source[:], a0, a1)
 	s := &sc.step
 	s.Weights, s.Chains = w, v.N
 	s.In = append(s.In[:0], Rows{Bits: sc.transposed, Stride: words, N: n})

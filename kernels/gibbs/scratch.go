@@ -5,14 +5,17 @@ import "unsafe"
 // Scratch is the working memory of one goroutine. It grows to the largest
 // call and is not allocated again after that.
 type Scratch struct {
-	index []byte   // indices of a chunk, in the path's layout
-	held  indexed  // what index holds
-	acc   []int32  // fields of a slab over a chunk
-	words []uint64 // sums of pairs, packed draws, or rows of words
+	index  []byte   // indices of a chunk, in the path's layout
+	held   indexed  // what index holds
+	acc    []int32  // fields of a slab over a chunk
+	words  []uint64 // sums of pairs, packed draws, or rows of words
+	beta   [1]uint64
+	philox philoxState
 
 	// of SpinMeans
 	transposed []uint64
 	weights    Weights
+	source     [1]Block
 	step       Step
 
 	vectorScratch

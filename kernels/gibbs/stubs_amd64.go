@@ -12,10 +12,11 @@ package gibbs
 func expandAVX512(index *uint32, rows *[5]*uint64, words int, step int)
 
 // tablesAVX512 makes the tables of groups·5 rows of five weights: entry e of a table
-// is the sum of the weights k whose bit is set in e.
+// is the sum of the weights k whose bit is set in e. It fetches as many weights from next,
+// which the next call will want.
 //
 //go:noescape
-func tablesAVX512(table *int32, packed *int32, groups int)
+func tablesAVX512(table *int32, packed *int32, groups int, next *int32)
 
 // sums4AVX512 adds, for five units and the first 4 vectors of each word's chains,
 // the table entries of all groups to the sums in acc ([unit][64]), or to the five
@@ -177,6 +178,30 @@ func listAVX2(acc *int32, state *uint64, stride int, col *int32, weight *int32, 
 //
 //go:noescape
 func transposeDrawsAVX2(dst *uint16, src *uint16, n int, step int)
+
+// meansAVX2 replaces n times four fields by spin.Mean of them. betas, four at a time and below
+// 2³², goes up by betaStep bytes; tail is spin.TailTable.
+//
+//go:noescape
+func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
+
+// packAVX2 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.
+// stride is in bytes.
+//
+//go:noescape
+func packAVX2(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
+
+// packTransposedAVX2 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],
+// and subtracts their sums over i from sums. stride is in bytes.
+//
+//go:noescape
+func packTransposedAVX2(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
+
+// oddAVX2 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over
+// a number of words: b[word][row] with bStep bytes between words. Strides are in bytes.
+//
+//go:noescape
+func oddAVX2(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
 
 // probeClock runs n times eight dependent multiplications of three cycles each.
 //

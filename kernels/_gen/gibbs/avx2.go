@@ -492,3 +492,177 @@ func transpose16() {
 	JNZ(LabelRef("eight"))
 	end()
 }
+
+// means256 is spin.Mean, for all vector paths.
+func means256() {
+	constants := GLOBL("meanConstants", RODATA|NOPTR)
+	for i, w := range []uint64{12 << 24, 1<<13 - 1, 1<<32 - 1, 1 << 8, 1 << 22} {
+		for k := range 4 {
+			DATA(32*i+8*k, U64(w))
+		}
+	}
+	even := constantWords("evenWords", []uint32{0, 2, 4, 6, 0, 2, 4, 6})
+	text("meansAVX2", "func(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)",
+		"meansAVX2 replaces n times four fields by spin.Mean of them. betas, four at a time and below\n"+
+			"2³², goes up by betaStep bytes; tail is spin.TailTable.")
+	dst, n, betas, step := arg("dst"), arg("n"), arg("betas"), arg("betaStep")
+	frac, tail := arg("frac"), arg("tail")
+	limit, place, low, half, one := y[8], y[9], y[10], y[11], y[12]
+	for i, r := range []reg.VecPhysical{limit, place, low, half, one} {
+		VMOVDQU(constants.Offset(32*i), r)
+	}
+	VMOVDQU(even, y[13])
+	VMOVQ(frac, x[14])
+	Label("four")
+	v, s, f, d, g := y[0], y[1], y[2], y[3], y[4]
+	VPMOVSXDQ(at(dst, 0), v)
+	VPABSD(v, v) // the low words; the high ones are not read
+	VPMULUDQ(at(betas, 0), v, v)
+	VPSRLQ(x[14], v, v)
+	VPCMPGTQ(limit, v, d)
+	VBLENDVPD(d, limit, v, v)
+	VPAND(place, v, f)
+	VPSRLQ(Imm(13), v, v)
+	VPCMPEQD(g, g, g)
+	VPGATHERQQ(g, Mem{Base: tail, Index: v, Scale: 4}, s) // t0 and t1
+	VPSRLQ(Imm(32), s, d)
+	VPAND(low, s, s)
+	VPSUBQ(d, s, d)
+	VPMULUDQ(f, d, d)
+	VPSRLQ(Imm(13), d, d)
+	VPSUBQ(d, s, s)
+	VPADDQ(half, s, s)
+	VPSRLQ(Imm(9), s, s)
+	VPSUBQ(s, one, s)
+	VPERMD(s, y[13], s)
+	VMOVDQU(at(dst, 0), x[5])
+	VPSIGND(x[5], s.AsX(), s.AsX())
+	VMOVDQU(s.AsX(), at(dst, 0))
+	ADDQ(Imm(16), dst)
+	ADDQ(step, betas)
+	DECQ(n)
+	JNZ(LabelRef("four"))
+	end()
+}
+
+// pack8 copies weights into the layout [out/8][in][8].
+func pack8() {
+	text("packAVX2", "func(dst, src *int32, stride, rows int, sums *[8]int32)",
+		"packAVX2 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.\n"+
+			"stride is in bytes.")
+	dst, src, stride, n, sums := arg("dst"), arg("src"), arg("stride"), arg("rows"), arg("sums")
+	VMOVDQU(at(sums, 0), y[0])
+	Label("row")
+	VMOVDQU(at(src, 0), y[1])
+	VMOVDQU(y[1], at(dst, 0))
+	VPSUBD(y[1], y[0], y[0])
+	ADDQ(stride, src)
+	ADDQ(Imm(32), dst)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	VMOVDQU(y[0], at(sums, 0))
+	end()
+
+	text("packTransposedAVX2", "func(dst, src *int32, stride, blocks int, sums *[8]int32)",
+		"packTransposedAVX2 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],\n"+
+			"and subtracts their sums over i from sums. stride is in bytes.")
+	dst, src, stride, n, sums = arg("dst"), arg("src"), arg("stride"), arg("blocks"), arg("sums")
+	three, fourth := GP64(), GP64()
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, three)
+	Label("block")
+	LEAQ(Mem{Base: src, Index: stride, Scale: 4}, fourth)
+	// rows u and u+4 in the halves of one register, by 16 bytes
+	for h := range 2 {
+		for u, m := range []Mem{at(src, 16*h), {Base: src, Index: stride, Scale: 1, Disp: 16 * h}, {Base: src, Index: stride, Scale: 2, Disp: 16 * h}, {Base: src, Index: three, Scale: 1, Disp: 16 * h}} {
+			VMOVDQU(m, x[4*h+u])
+			m.Base = fourth
+			VINSERTI128(Imm(1), m, y[4*h+u], y[4*h+u])
+		}
+	}
+	for h := range 2 {
+		a, t := y[4*h:], y[8:]
+		VPUNPCKLDQ(a[1], a[0], t[0])
+		VPUNPCKHDQ(a[1], a[0], t[1])
+		VPUNPCKLDQ(a[3], a[2], t[2])
+		VPUNPCKHDQ(a[3], a[2], t[3])
+		VPUNPCKLQDQ(t[2], t[0], t[4])
+		VPUNPCKHQDQ(t[2], t[0], t[5])
+		VPUNPCKLQDQ(t[3], t[1], t[6])
+		VPUNPCKHQDQ(t[3], t[1], t[7])
+		for i := range 4 {
+			VMOVDQU(t[4+i], at(dst, 128*h+32*i))
+		}
+		VPADDD(t[4], t[5], t[4])
+		VPADDD(t[6], t[7], t[6])
+		VPADDD(t[4], t[6], t[4])
+		VMOVDQU(at(sums, 0), t[5])
+		VPSUBD(t[4], t[5], t[5])
+		VMOVDQU(t[5], at(sums, 0))
+	}
+	ADDQ(Imm(32), src)
+	ADDQ(U32(256), dst)
+	DECQ(n)
+	JNZ(LabelRef("block"))
+	end()
+}
+
+// counts256 counts unequal bits by look-up of half bytes (Muła).
+func counts256() {
+	nibbles := GLOBL("nibbleCounts", RODATA|NOPTR)
+	for i := range 32 {
+		DATA(i, U8(uint8([]uint8{0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4}[i%16])))
+	}
+	low := GLOBL("nibbleMask", RODATA|NOPTR)
+	for i := range 32 {
+		DATA(i, U8(15))
+	}
+	text("oddAVX2", "func(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)",
+		"oddAVX2 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over\n"+
+			"a number of words: b[word][row] with bStep bytes between words. Strides are in bytes.")
+	dst, stride, a, aStride := arg("dst"), arg("stride"), arg("a"), arg("aStride")
+	b, bStep, n := arg("b"), arg("bStep"), arg("words")
+	chains := Load(Param("chains"), GP32()).(reg.GPVirtual)
+	VMOVDQU(nibbles, y[15])
+	VMOVDQU(low, y[14])
+	VPXOR(y[13], y[13], y[13])
+	for i := range 4 {
+		VPXOR(y[i], y[i], y[i])
+	}
+	Label("word")
+	VMOVDQU(at(b, 0), y[4])
+	VMOVDQU(at(b, 32), y[5])
+	for i, m := range []Mem{at(a, 0), {Base: a, Index: aStride, Scale: 1}} {
+		VPBROADCASTQ(m, y[6])
+		for j := range 2 {
+			v, w := y[7+2*j], y[8+2*j]
+			VPXOR(y[4+j], y[6], v)
+			VPSRLW(Imm(4), v, w)
+			VPAND(y[14], v, v)
+			VPAND(y[14], w, w)
+			VPSHUFB(v, y[15], v)
+			VPSHUFB(w, y[15], w)
+			VPADDB(v, w, v)
+			VPSADBW(y[13], v, v)
+			VPADDQ(v, y[2*i+j], y[2*i+j])
+		}
+	}
+	ADDQ(Imm(8), a)
+	ADDQ(bStep, b)
+	DECQ(n)
+	JNZ(LabelRef("word"))
+	VMOVD(chains, x[12])
+	VPBROADCASTD(x[12], y[12])
+	for i := range 2 {
+		// the sums of rows 0 … 3 and 4 … 7 are in 64-bit lanes
+		VSHUFPS(Imm(0x88), y[2*i+1], y[2*i], y[4])
+		VPERMQ(Imm(0xD8), y[4], y[4])
+		VPADDD(y[4], y[4], y[4])
+		VPSUBD(y[4], y[12], y[4])
+		VPADDD(at(dst, 0), y[4], y[4])
+		VMOVDQU(y[4], at(dst, 0))
+		if i == 0 {
+			ADDQ(stride, dst)
+		}
+	}
+	end()
+}

@@ -77,10 +77,11 @@ func expand5() {
 
 // tables5 builds look-up tables.
 func tables5() {
-	text("tablesAVX512", "func(table, packed *int32, groups int)",
+	text("tablesAVX512", "func(table, packed *int32, groups int, next *int32)",
 		"tablesAVX512 makes the tables of groups·5 rows of five weights: entry e of a table\n"+
-			"is the sum of the weights k whose bit is set in e.")
-	t, w, n := arg("table"), arg("packed"), arg("groups")
+			"is the sum of the weights k whose bit is set in e. It fetches as many weights from next,\n"+
+			"which the next call will want.")
+	t, w, n, next := arg("table"), arg("packed"), arg("groups"), arg("next")
 	for k, m := range []uint64{0xAAAA, 0xCCCC, 0xF0F0, 0xFF00} {
 		mask(m, kr[k+1])
 	}
@@ -93,14 +94,15 @@ func tables5() {
 			VPADDD_BCST(at(w, 20*u+4*k), z[u], kr[k+1], z[u])
 		}
 	}
-	PREFETCHT0(at(w, 1024))
-	PREFETCHT0(at(w, 1024+64))
+	PREFETCHT0(at(next, 0))
+	PREFETCHT0(at(next, 64))
 	for u := range 5 {
 		VMOVDQU32(z[u], at(t, 128*u))
 		VPADDD_BCST(at(w, 20*u+16), z[u], z[5+u])
 		VMOVDQU32(z[5+u], at(t, 128*u+64))
 	}
 	ADDQ(U32(100), w)
+	ADDQ(U32(100), next)
 	ADDQ(U32(640), t)
 	DECQ(n)
 	JNZ(LabelRef("group"))

@@ -37,6 +37,9 @@ func main() {
 	mix256()
 	list256()
 	transpose16()
+	means256()
+	pack8()
+	counts256()
 	probes()
 	Generate()
 }

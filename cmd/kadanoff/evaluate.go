@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"kadanoff/cmd/internal/cli"
+	"kadanoff/model/modelfile"
+	"kadanoff/spin"
+	"kadanoff/train"
+)
+
+func init() { register(newEvaluate) }
+
+// evaluation says how well a model fits data, and how that was found. Numbers
+// are nats for each configuration; log Z is in the units of the model file.
+type evaluation struct {
+	Method string          `json:"method"`
+	Units  modelfile.Units `json:"units"`
+	Rows   int             `json:"rows"`
+
+	LogZ                 *cli.Float `json:"log_z,omitempty"`
+	LogZReverse          *cli.Float `json:"log_z_reverse,omitempty"`
+	LogLikelihood        cli.Float  `json:"log_likelihood"`
+	LogLikelihoodReverse *cli.Float `json:"log_likelihood_reverse,omitempty"`
+
+	// StandardError is that of the estimate of log Z (ais), or of the mean
+	// over configurations (raise).
+	StandardError        *cli.Float `json:"standard_error,omitempty"`
+	StandardErrorReverse *cli.Float `json:"standard_error_reverse,omitempty"`
+	SampleSize           *cli.Float `json:"effective_sample_size,omitempty"`
+	SampleSizeReverse    *cli.Float `json:"effective_sample_size_reverse,omitempty"`
+	Chains               int        `json:"chains,omitempty"`
+	Temperatures         int        `json:"temperatures,omitempty"`
+	BurnIn               int        `json:"burn_in,omitempty"`
+
+	// DataError is the standard error of the mean over the configurations.
+	DataError  *cli.Float `json:"data_standard_error,omitempty"`
+	Constant   *cli.Float `json:"log_z_constant,omitempty"` // log_z less that of the ±1 model
+	FieldError cli.Float  `json:"field_error"`              // largest change of a field by fixed point
+}
+
+// exactWork is the most terms ln 2cosh for which auto sums exactly.
+const exactWork = 1 << 35
+
+func newEvaluate(o *cli.Options) *cobra.Command {
+	var in dataFlags
+	var path, method, base string
+	c := train.AISConfig{}
+	cmd := &cobra.Command{
+		Use:   "evaluate MODEL",
+		Short: "Log-likelihood of data, exact or estimated from both ends",
+		Long: "Mean log-likelihood of a data set, in nats for each configuration.\n" +
+			"exact: log Z by summing over all states of the smaller layer.\n" +
+			"ais: log Z by annealed importance sampling from a base-rate model (its biases fitted to --base, or the\n" +
+			"data), whose likelihood flatters on average, and back from chains of the model, whose likelihood does not\n" +
+			"as far as the chains (started from the data, --burn-in sweeps) are samples of it. Trust them where they\n" +
+			"agree and ten times the temperatures move neither.\n" +
+			"raise: a likelihood that is too low on average: that of what annealing forward yields.\n" +
+			"auto (the default): exact where the smaller layer allows it, else ais.",
+		Example: "  kadanoff evaluate model.safetensors --data t10k-images-idx3-ubyte.gz --threshold 127\n" +
+			"  kadanoff evaluate model.safetensors --data test.npy --method ais --temperatures 10000 --chains 1000",
+		Args: oneFile("MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if path == "" {
+				return cli.Usage("--data: want the data whose likelihood to tell")
+			}
+			switch method {
+			case "auto", "exact", "ais", "raise":
+			default:
+				return cli.Usage("--method %q: want auto, exact, ais, or raise", method)
+			}
+			c.Seed = o.Seed
+			if err := c.Check(); err != nil {
+				return err
+			}
+			m, err := loadRBM(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			source, _, err := in.load(cmd, path, o.Seed)
+			if err != nil {
+				return err
+			}
+			if err := m.fits(path, source); err != nil {
+				return err
+			}
+			small, big := min(m.net.Layers[0], m.net.Layers[1]), max(m.net.Layers[0], m.net.Layers[1])
+			if method == "auto" {
+				method = "ais"
+				if small <= train.MaxExactUnits && big<<small <= exactWork {
+					method = "exact"
+				}
+			}
+			if method == "exact" && small > train.MaxExactUnits {
+				return cli.Usage("--method exact: the smaller layer has %d units, want at most %d; --method ais estimates", small, train.MaxExactUnits)
+			}
+			be, err := openBackend(o)
+			if err != nil {
+				return err
+			}
+			defer be.Close()
+			ctx := cmd.Context()
+			free, spread, err := train.MeanFreeEnergy(ctx, be, m.net, source)
+			if err != nil {
+				return err
+			}
+			number := func(x float64) *cli.Float { f := cli.Float(x); return &f }
+			e := evaluation{
+				Method: method, Units: m.file.Units, Rows: source.Rows(), DataError: number(spread),
+				Constant: number(m.constant), FieldError: cli.Float(m.net.FieldError),
+			}
+			if method != "exact" {
+				from := source
+				if base != "" {
+					if from, _, err = in.load(cmd, base, o.Seed); err != nil {
+						return err
+					}
+					if err := m.fits(base, from); err != nil {
+						return err
+					}
+				}
+				sums, err := train.Sums(from)
+				if err != nil {
+					return err
+				}
+				c.Base = train.BaseRates(sums, from.Rows())
+				e.Chains, e.Temperatures = c.Chains, c.Temperatures
+				c.Log = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+			}
+			switch method {
+			case "exact":
+				logZ, err := train.ExactLogZ(ctx, be, m.net)
+				if err != nil {
+					return err
+				}
+				e.LogZ, e.LogLikelihood = number(logZ+m.constant), cli.Float(-free-logZ)
+			case "ais":
+				if c.Start, err = evenRows(source, c.Chains); err != nil {
+					return err
+				}
+				z, err := train.AnnealedImportance(ctx, be, m.net, c)
+				if err != nil {
+					return err
+				}
+				e.BurnIn = c.BurnIn
+				e.LogZ, e.LogZReverse = number(z.LogZ+m.constant), number(z.LogZReverse+m.constant)
+				e.LogLikelihood, e.LogLikelihoodReverse = cli.Float(-free-z.LogZ), number(-free-z.LogZReverse)
+				e.StandardError, e.StandardErrorReverse = number(z.StandardError), number(z.ReverseError)
+				e.SampleSize, e.SampleSizeReverse = number(z.SampleSize), number(z.ReverseSampleSize)
+			case "raise":
+				rows, err := evenRows(source, min(source.Rows(), c.Chains))
+				if err != nil {
+					return err
+				}
+				mean, stderr, err := train.Raise(ctx, be, m.net, c, rows)
+				if err != nil {
+					return err
+				}
+				e.Rows, e.DataError = rows.Chains, nil
+				e.LogLikelihood, e.StandardError = cli.Float(mean), number(stderr)
+			}
+			if math.IsNaN(float64(e.LogLikelihood)) {
+				return cli.Unfinished("%s: the likelihood is not a number", args[0])
+			}
+			return o.Print(cmd, e)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&path, "data", "", "data set")
+	in.add(cmd)
+	f.StringVar(&method, "method", "auto", "auto, exact, ais, or raise")
+	f.IntVar(&c.Temperatures, "temperatures", 1000, "points of the path of ais and raise")
+	f.IntVar(&c.Chains, "chains", 1000, "chains of ais; configurations of raise")
+	f.IntVar(&c.BurnIn, "burn-in", 1000, "sweeps of the model's chains before they are annealed back")
+	f.StringVar(&base, "base", "", "data that the base-rate model is fitted to (default the data)")
+	return cmd
+}
+
+// evenRows returns n rows of a source at equal distances, or all of it.
+func evenRows(s train.Source, n int) (*spin.Batch, error) {
+	n = min(n, s.Rows())
+	b := spin.NewBatch(s.Width(), n)
+	row := make([]uint64, s.Stride())
+	for c := range n {
+		if err := s.Fill(row, c*s.Rows()/n, 0); err != nil {
+			return nil, err
+		}
+		for i := range b.Units {
+			b.Set(i, c, row[i/64]>>(i%64)&1 != 0)
+		}
+	}
+	return b, nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"kadanoff/cmd/internal/cli"
+	"kadanoff/model/data"
+	"kadanoff/model/data/digits"
+	"kadanoff/model/modelfile"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+	"kadanoff/train"
+)
+
+// dataFlags say how data files are read.
+type dataFlags struct {
+	threshold float64
+	binarize  string
+}
+
+func (d *dataFlags) add(cmd *cobra.Command) {
+	cmd.Flags().Float64Var(&d.threshold, "threshold", 0, "values above it are +1; without it data must hold two values")
+}
+
+// load reads a data set for training or measuring; path digits, or none, is
+// the one that the program carries. What was read, and how, goes to stderr.
+func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.Source, []int, error) {
+	note := func(v any) { fmt.Fprintf(cmd.ErrOrStderr(), "%v\n", v) }
+	switch d.binarize {
+	case "", "random":
+	default:
+		return nil, nil, cli.Usage("--binarize %q: want random", d.binarize)
+	}
+	if d.binarize == "random" {
+		if path == "" || path == digits.Name {
+			return nil, nil, cli.Usage("--binarize random: the digits that the program carries are binary")
+		}
+		p, err := data.LoadProbabilities(path, data.Options{})
+		if err != nil {
+			return nil, nil, err
+		}
+		note(fmt.Sprintf("%s: %d rows of %d probabilities, drawn anew in each epoch", path, p.Rows(), p.Width()))
+		return train.Drawn{Probabilities: p, Key: philox.NewKey(seed)}, p.Shape, nil
+	}
+	var o data.Options
+	if cmd.Flags().Changed("threshold") {
+		o.Threshold = &d.threshold
+	}
+	var set *data.Set
+	if path == "" || path == digits.Name {
+		set = digits.Load()
+	} else {
+		var err error
+		if set, err = data.Load(path, o); err != nil {
+			return nil, nil, err
+		}
+	}
+	note(set)
+	return train.Fixed{Set: set}, set.Shape, nil
+}
+
+// spinRBM is a model file turned into a job for ±1 units.
+type spinRBM struct {
+	file *modelfile.RBM
+	net  *spin.Network
+	// constant is ln Z in the units of the file less that of net.
+	constant float64
+}
+
+// loadRBM reads an RBM.
+func loadRBM(cmd *cobra.Command, path string) (*spinRBM, error) {
+	m, err := modelfile.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if m.RBM == nil {
+		return nil, cli.Usage("%s: holds a network with couplings inside one layer, want an RBM with W, b and c", path)
+	}
+	noteUnits(cmd, path, m)
+	s, conv, err := m.RBM.Spin()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	q, err := spin.Quantize(spin.RBM(s.Visible, s.Hidden, s.W, s.B, s.C))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &spinRBM{m.RBM, q, conv.Constant}, nil
+}
+
+// fits reports data that are not those of the model.
+func (m *spinRBM) fits(path string, s train.Source) error {
+	if s.Width() != m.net.Layers[0] {
+		return cli.Usage("%s: rows of %d values, want the model's %d visible units", path, s.Width(), m.net.Layers[0])
+	}
+	return nil
+}

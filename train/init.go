@@ -1,0 +1,66 @@
+package train
+
+import (
+	"math"
+
+	"kadanoff/model/modelfile"
+	"kadanoff/spin"
+	"kadanoff/spin/fmath"
+	"kadanoff/spin/philox"
+)
+
+// normal returns a number from a distribution of mean 0 and variance 1 that is
+// close to the normal one: the sum of twelve uniform numbers (Irwin and Hall).
+// It is exact arithmetic and so the same on every machine. Stream philox.Init,
+// sweeps from 2⁶³ on.
+func normal(key philox.Key, i, a uint32) float64 {
+	sum := uint64(0)
+	for j := range uint64(3) {
+		for _, w := range philox.Block(philox.Counter(philox.Init, a, i, 1<<63|j), key) {
+			sum += uint64(w)
+		}
+	}
+	return math.Ldexp(float64(int64(sum)-6<<32), -32)
+}
+
+// BaseRates returns the biases of independent ±1 units with the means of the
+// data, b_i = artanh(Σ v_i/(n+2)): one configuration of each sign is added, so
+// that no bias is infinite.
+func BaseRates(sums []int64, n int) []float64 {
+	b := make([]float64, len(sums))
+	for i, s := range sums {
+		up, down := float64(int64(n)+2+s), float64(int64(n)+2-s)
+		b[i] = (fmath.Log(up) - fmath.Log(down)) / 2
+	}
+	return b
+}
+
+// initial returns the model that a run begins with: weights of width InitWidth
+// and hidden biases 0 in the units of the configuration, visible biases from
+// the data. A tied model has the weight InitWidth and no biases.
+func initial(c *Config, visible int, sums []int64, rows int) (*spin.Net[float32], error) {
+	m := &modelfile.RBM{
+		Units: c.Units, Visible: visible, Hidden: c.Hidden,
+		W: make([]float32, visible*c.Hidden), B: make([]float32, visible), C: make([]float32, c.Hidden),
+	}
+	if c.Tied {
+		for i := range m.W {
+			m.W[i] = float32(c.InitWidth)
+		}
+		return spin.RBM(visible, c.Hidden, m.W, m.B, m.C), nil
+	}
+	key := philox.NewKey(c.Seed)
+	for i := range visible {
+		for a := range c.Hidden {
+			m.W[i*c.Hidden+a] = float32(c.InitWidth * normal(key, uint32(i), uint32(a)))
+		}
+	}
+	for i, b := range BaseRates(sums, rows) {
+		if c.Units == modelfile.Binary {
+			b *= 2
+		}
+		m.B[i] = float32(b)
+	}
+	net, _, err := spinModel(m)
+	return net, err
+}

@@ -1,0 +1,455 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"kadanoff/backend"
+	"kadanoff/spin"
+	"kadanoff/spin/fmath"
+	"kadanoff/spin/philox"
+)
+
+// MaxExactUnits is the largest smaller layer for which ExactLogZ sums over all
+// its states.
+const MaxExactUnits = 30
+
+// logSum adds numbers up by their logarithms, in the order in which they come.
+type logSum struct{ top, sum float64 }
+
+func (s *logSum) add(x float64) {
+	switch {
+	case s.sum == 0:
+		s.top, s.sum = x, 1
+	case x > s.top:
+		s.sum = math.FMA(s.sum, fmath.Exp(s.top-x), 1)
+		s.top = x
+	default:
+		s.sum += fmath.Exp(x - s.top)
+	}
+}
+
+func (s *logSum) value() float64 { return s.top + fmath.Log(s.sum) }
+
+// softplus is ln(1 + eˣ).
+func softplus(x float64) float64 { return fmath.LnCosh2(x/2) + x/2 }
+
+// ExactLogZ returns ln Z of an RBM of ±1 units by summing over all states of
+// its smaller layer, the other summed out in each: Z = Σ_h e^(−F(h)).
+func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float64, error) {
+	given := 0
+	if q.Layers[1] < q.Layers[0] {
+		given = 1
+	}
+	n := q.Layers[given]
+	if n > MaxExactUnits {
+		return 0, fmt.Errorf("the smaller layer has %d units, want at most %d for an exact log Z", n, MaxExactUnits)
+	}
+	const most = 12 // bits of the states of a batch
+	low := min(n, most)
+	states := spin.NewBatch(n, 1<<low)
+	for c := range states.Chains {
+		for i := range low {
+			states.Set(i, c, c>>i&1 != 0)
+		}
+	}
+	f := make([]float64, states.Chains)
+	var z logSum
+	for high := range 1 << (n - low) {
+		for i := low; i < n; i++ {
+			row, word := states.Row(i), uint64(0)
+			if high>>(i-low)&1 != 0 {
+				word = states.TailMask()
+			}
+			for w := range row {
+				row[w] = word
+			}
+		}
+		if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1 - given, States: states}, f); err != nil {
+			return 0, err
+		}
+		for _, x := range f {
+			z.add(-x)
+		}
+	}
+	return z.value(), nil
+}
+
+// MeanFreeEnergy returns the mean of F(v) over a source in epoch 0, and its
+// standard error over the configurations.
+func MeanFreeEnergy(ctx context.Context, be backend.Backend, q *spin.Network, s Source) (mean, stderr float64, err error) {
+	const at = 4096
+	sum, square := 0.0, 0.0
+	var first float64
+	for from := 0; from < s.Rows(); from += at {
+		b, err := Load(s, from, min(s.Rows(), from+at), 0)
+		if err != nil {
+			return 0, 0, err
+		}
+		f := make([]float64, b.Chains)
+		if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1, States: b}, f); err != nil {
+			return 0, 0, err
+		}
+		if from == 0 {
+			first = f[0]
+		}
+		for _, x := range f {
+			d := x - first // squares of small numbers lose less
+			sum += d
+			square = math.FMA(d, d, square)
+		}
+	}
+	n := float64(s.Rows())
+	mean = sum / n
+	variance := math.Max(0, square/n-float64(mean*mean))
+	return first + mean, math.Sqrt(variance / n), nil
+}
+
+// AISConfig says how annealed importance sampling is done.
+type AISConfig struct {
+	Chains       int
+	Temperatures int // points of the path between the base-rate model and the model
+	BurnIn       int // sweeps of the model's chains before they are annealed back
+	Seed         uint64
+	Base         []float64 // biases of the base-rate model's visible units, as BaseRates makes them
+	// Start holds configurations from which the chains of the reverse run begin
+	// their burn-in; they are repeated as needed.
+	Start *spin.Batch
+	Log   func(format string, args ...any)
+}
+
+// Check reports what is wrong, naming the flag.
+func (c *AISConfig) Check() error {
+	switch {
+	case c.Chains < 2:
+		return fmt.Errorf("--chains %d: want at least 2", c.Chains)
+	case c.Temperatures < 2 || c.Temperatures > 1<<22:
+		return fmt.Errorf("--temperatures %d: want 2 to %d", c.Temperatures, 1<<22)
+	case c.BurnIn < 0:
+		return fmt.Errorf("--burn-in %d: want 0 or more", c.BurnIn)
+	}
+	return nil
+}
+
+// Estimate is the logarithm of a mean of weights.
+type Estimate struct {
+	LogMean       float64 // ln of the mean weight
+	StandardError float64 // of LogMean, to first order
+	SampleSize    float64 // effective: (Σw)²/Σw²
+}
+
+// estimate returns the logarithm of the mean of e^x.
+func estimate(x []float64) Estimate {
+	var one, two logSum
+	for _, v := range x {
+		one.add(v)
+		two.add(2 * v)
+	}
+	n := float64(len(x))
+	ess := fmath.Exp(math.Min(0, 2*one.value()-two.value()-fmath.Log(n))) * n
+	return Estimate{
+		LogMean:       one.value() - fmath.Log(n),
+		StandardError: math.Sqrt(math.Max(0, (1/ess-1/n)*n/(n-1))),
+		SampleSize:    ess,
+	}
+}
+
+// AIS is an estimate of ln Z from both ends.
+type AIS struct {
+	// LogZ is from chains that go from the base-rate model to the model: its
+	// expectation is at most ln Z.
+	LogZ, StandardError, SampleSize float64
+	// LogZReverse is from chains of the model that go back. Its expectation is
+	// at least ln Z as far as the chains were samples of the model.
+	LogZReverse, ReverseError, ReverseSampleSize float64
+	LogZBase                                     float64
+}
+
+// path is a way between the base-rate model and the model in steps of the
+// interpolation, from 0 to backend.MixOne.
+type path []uint32
+
+// AnnealedImportance estimates ln Z of the ±1 model by annealed importance
+// sampling (Neal 2001; Salakhutdinov and Murray 2008) from a base-rate model,
+// whose visible biases and no weights the path begins with, and by the same
+// path walked from the model's end.
+//
+// Along the path the points lie closer where the weights of a pilot run vary
+// more.
+func AnnealedImportance(ctx context.Context, be backend.Backend, q *spin.Network, c AISConfig) (*AIS, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if c.Start == nil || c.Start.Chains == 0 {
+		return nil, errors.New("annealing back from the model needs configurations to start from")
+	}
+	if c.Log == nil {
+		c.Log = func(string, ...any) {}
+	}
+	w, err := newWalk(be, q, &c)
+	if err != nil {
+		return nil, err
+	}
+	way, err := w.fitted(ctx, c.Temperatures)
+	if err != nil {
+		return nil, err
+	}
+	c.Log("from the base-rate model: %d chains at %d temperatures", c.Chains, len(way))
+	x, err := w.forward(ctx, way, c.Chains, 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	up := estimate(x)
+	c.Log("from the model: %d sweeps of burn-in, then back", c.BurnIn)
+	s, err := w.sampler(c.Chains, backend.MixOne, modelSweeps)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if err := w.set(s, repeated(c.Start, c.Chains)); err != nil {
+		return nil, err
+	}
+	if err := s.Sweep(ctx, c.BurnIn); err != nil {
+		return nil, err
+	}
+	y, err := w.along(ctx, s, way.reversed(), c.Chains, nil)
+	if err != nil {
+		return nil, err
+	}
+	down := estimate(y)
+	return &AIS{
+		LogZ: w.logZ0 + up.LogMean, StandardError: up.StandardError, SampleSize: up.SampleSize,
+		LogZReverse: w.logZ0 - down.LogMean, ReverseError: down.StandardError, ReverseSampleSize: down.SampleSize,
+		LogZBase: w.logZ0,
+	}, nil
+}
+
+// Raise estimates the log-likelihood of each configuration under the
+// distribution that annealing in as many temperatures makes, from below on
+// average (reverse AIS estimator; Burda, Grosse and Salakhutdinov 2015): chains
+// start at the configuration and are annealed back to the base-rate model. It
+// returns the mean over the configurations and its standard error.
+func Raise(ctx context.Context, be backend.Backend, q *spin.Network, c AISConfig, data *spin.Batch) (mean, stderr float64, err error) {
+	if err := c.Check(); err != nil {
+		return 0, 0, err
+	}
+	w, err := newWalk(be, q, &c)
+	if err != nil {
+		return 0, 0, err
+	}
+	way, err := w.fitted(ctx, c.Temperatures)
+	if err != nil {
+		return 0, 0, err
+	}
+	each := max(1, c.Chains/data.Chains)
+	n := data.Chains * each
+	s, err := w.sampler(n, backend.MixOne, raiseSweeps)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	if err := w.set(s, repeated(data, n)); err != nil {
+		return 0, 0, err
+	}
+	f := make([]float64, 2*n)
+	if err := w.energies(ctx, s, backend.MixOne, backend.MixOne, f); err != nil {
+		return 0, 0, err
+	}
+	if err := s.Sweep(ctx, 1); err != nil {
+		return 0, 0, err
+	}
+	x, err := w.along(ctx, s, way.reversed(), n, nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	sum, square := 0.0, 0.0
+	for d := range data.Chains {
+		var z logSum
+		for c := d; c < n; c += data.Chains {
+			z.add(x[c] - f[c] - w.logZ0)
+		}
+		l := z.value() - fmath.Log(float64(each))
+		sum += l
+		square = math.FMA(l, l, square)
+	}
+	rows := float64(data.Chains)
+	mean = sum / rows
+	return mean, math.Sqrt(math.Max(0, square/rows-float64(mean*mean)) / rows), nil
+}
+
+// walk runs chains along paths.
+type walk struct {
+	be    backend.Backend
+	q     *spin.Network
+	c     *AISConfig
+	base  []int32
+	logZ0 float64
+	state *spin.Batch
+}
+
+func newWalk(be backend.Backend, q *spin.Network, c *AISConfig) (*walk, error) {
+	w := &walk{be: be, q: q, c: c, base: make([]int32, q.Units())}
+	if len(c.Base) != q.Layers[0] {
+		return nil, fmt.Errorf("%d biases of the base-rate model for %d visible units", len(c.Base), q.Layers[0])
+	}
+	for i, b := range c.Base {
+		x := math.RoundToEven(math.Ldexp(b, int(q.Frac)))
+		if !(math.Abs(x) < 1<<31) {
+			return nil, fmt.Errorf("bias %v of the base-rate model does not fit %d fraction bits", b, q.Frac)
+		}
+		w.base[i] = int32(x)
+	}
+	for i := range w.base { // hidden units of the base-rate model are fair coins
+		w.logZ0 += fmath.LnCosh2(math.Ldexp(float64(w.base[i]), -int(q.Frac)))
+	}
+	return w, nil
+}
+
+// sampler starts chains at a point of the path.
+func (w *walk) sampler(chains int, mix uint32, sweep uint64) (backend.Sampler, error) {
+	return w.be.NewSampler(backend.SamplerSpec{
+		Network: w.q, Chains: chains, Seed: w.c.Seed, Stream: philox.AIS, FirstSweep: sweep,
+		Base: w.base, Mix: mix,
+	})
+}
+
+// First sweeps of the runs, far enough apart that no two share a draw.
+const (
+	modelSweeps = 1 << 40
+	raiseSweeps = 2 << 40
+	pilotSweeps = 3 << 40
+)
+
+// repeated returns n configurations, those of b over and over.
+func repeated(b *spin.Batch, n int) *spin.Batch {
+	out := spin.NewBatch(b.Units, n)
+	for i := range b.Units {
+		for c := range n {
+			out.Set(i, c, b.Up(i, c%b.Chains))
+		}
+	}
+	return out
+}
+
+// set puts visible units into a sampler; the first thing a sweep does is to
+// draw hidden ones.
+func (w *walk) set(s backend.Sampler, visible *spin.Batch) error {
+	all := spin.NewBatch(w.q.Units(), visible.Chains)
+	all.Rows(0, visible.Units).CopyFrom(visible)
+	return s.SetState(all)
+}
+
+// energies returns F at points a and b of the path for the chains' visible
+// units: f[0:chains] at a, the rest at b.
+func (w *walk) energies(ctx context.Context, s backend.Sampler, a, b uint32, f []float64) error {
+	if w.state == nil || w.state.Chains != len(f)/2 {
+		w.state = spin.NewBatch(w.q.Units(), len(f)/2)
+	}
+	if err := s.State(w.state); err != nil {
+		return err
+	}
+	return w.be.FreeEnergy(ctx, backend.FreeEnergyJob{
+		Network: w.q, Summed: 1, States: w.state.Rows(0, w.q.Layers[0]), Base: w.base, Mix: []uint32{a, b},
+	}, f)
+}
+
+// along walks the chains of a sampler from point to point of a way, in either
+// direction, and returns the logarithms of their weights: Σ_k F_k(v_k) −
+// F_{k+1}(v_k), where v_k are the visible units at point k, one sweep from
+// those before. spread, if not nil, receives the variance of each term.
+func (w *walk) along(ctx context.Context, s backend.Sampler, way path, chains int, spread []float64) ([]float64, error) {
+	x, f := make([]float64, chains), make([]float64, 2*chains)
+	for k := 0; k+1 < len(way); k++ {
+		if err := w.energies(ctx, s, way[k], way[k+1], f); err != nil {
+			return nil, err
+		}
+		sum, square := 0.0, 0.0
+		for c := range x {
+			d := f[c] - f[chains+c]
+			x[c] += d
+			sum += d
+			square = math.FMA(d, d, square)
+		}
+		if spread != nil {
+			mean := sum / float64(chains)
+			spread[k] = math.Max(0, square/float64(chains)-float64(mean*mean))
+		}
+		if k+2 == len(way) {
+			break
+		}
+		if err := s.SetMix(way[k+1]); err != nil {
+			return nil, err
+		}
+		if err := s.Sweep(ctx, 1); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// forward anneals new chains from the base-rate model along the way.
+func (w *walk) forward(ctx context.Context, way path, chains int, sweep uint64, spread []float64) ([]float64, error) {
+	s, err := w.sampler(chains, way[0], sweep)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	// One sweep at the base-rate model draws from it, whatever came before.
+	if err := s.Sweep(ctx, 1); err != nil {
+		return nil, err
+	}
+	return w.along(ctx, s, way, chains, spread)
+}
+
+// reversed returns the way walked from its other end.
+func (p path) reversed() path {
+	r := slices.Clone(p)
+	slices.Reverse(r)
+	return r
+}
+
+// Pilot run of fitted.
+const (
+	pilotPoints = 101
+	pilotChains = 64
+)
+
+// fitted returns a path of n points on which the standard deviations of the
+// weights' terms, as a pilot run in equal steps sees them, are about the same.
+// A tenth of the points stay equally spaced, since the pilot may not see all.
+func (w *walk) fitted(ctx context.Context, n int) (path, error) {
+	even := make(path, pilotPoints)
+	for k := range even {
+		even[k] = uint32(k * backend.MixOne / (pilotPoints - 1))
+	}
+	spread := make([]float64, pilotPoints-1)
+	if _, err := w.forward(ctx, even, pilotChains, pilotSweeps, spread); err != nil {
+		return nil, err
+	}
+	cumulative := make([]float64, pilotPoints)
+	total := 0.0
+	for k, v := range spread {
+		spread[k] = math.Sqrt(v)
+		total += spread[k]
+	}
+	for k, v := range spread {
+		cumulative[k+1] = cumulative[k] + float64(0.9*v)/math.Max(total, 1e-300) + 0.1/(pilotPoints-1)
+	}
+	last := cumulative[pilotPoints-1]
+	way := path{0}
+	for i, k := 1, 0; i < n-1; i++ {
+		at := last * float64(i) / float64(n-1)
+		for k+2 < pilotPoints && cumulative[k+1] < at {
+			k++
+		}
+		part := (at - cumulative[k]) / (cumulative[k+1] - cumulative[k])
+		m := uint32((float64(k) + math.Min(1, part)) / (pilotPoints - 1) * backend.MixOne)
+		if m > way[len(way)-1] && m < backend.MixOne {
+			way = append(way, m)
+		}
+	}
+	return append(way, backend.MixOne), nil
+}

@@ -1,0 +1,228 @@
+package train
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"kadanoff/backend"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+// Metrics is a line of metrics.jsonl: what an epoch has come to. All but
+// Seconds is the same however often the run was interrupted.
+type Metrics struct {
+	Epoch int     `json:"epoch"`
+	Step  uint64  `json:"step"`
+	Rate  float64 `json:"rate"` // of the epoch's last step, in the configuration's units
+
+	// PseudoLogLikelihood is the mean of Σ_i ln p(v_i | all others) over a part
+	// of the training data, estimated from one unit of each configuration.
+	PseudoLogLikelihood float64 `json:"pseudo_log_likelihood"`
+	// FreeEnergy is the mean over that part; its difference to that over as
+	// many held-out configurations, the gap, grows when a model learns by heart.
+	FreeEnergy           float64  `json:"free_energy"`
+	ValidationFreeEnergy *float64 `json:"validation_free_energy,omitempty"`
+	FreeEnergyGap        *float64 `json:"free_energy_gap,omitempty"`
+	ValidationPseudo     *float64 `json:"validation_pseudo_log_likelihood,omitempty"`
+
+	// LogZ and the likelihoods are exact, for models small enough.
+	LogZ                    *float64 `json:"log_z,omitempty"`
+	LogLikelihood           *float64 `json:"log_likelihood,omitempty"`
+	ValidationLogLikelihood *float64 `json:"validation_log_likelihood,omitempty"`
+
+	WeightScale   float64 `json:"weight_rms"` // root of the mean square of the ±1 weights
+	FractionBits  uint    `json:"fraction_bits"`
+	RoundingError float64 `json:"rounding_error"` // largest of a weight or bias in fixed point
+	FieldError    float64 `json:"field_error"`    // largest change of a field that it can cause
+
+	Seconds float64 `json:"seconds"` // since the run began, interruptions not counted
+	score   float64 // what early stopping looks at: the larger the better
+}
+
+const (
+	monitored     = 1000    // configurations that metrics are measured on
+	monitorStates = 1 << 22 // most terms ln 2cosh for an exact log Z in every epoch
+	pageEvery     = 2 * time.Second
+)
+
+// monitor measures a run and keeps its metrics file and page.
+type monitor struct {
+	r                 *run
+	train, validation *spin.Batch
+	file              *os.File
+	lines             []Metrics
+	paged             time.Time
+	reported          time.Time
+}
+
+func newMonitor(r *run) (*monitor, error) {
+	m := &monitor{r: r}
+	var err error
+	if m.train, err = Load(r.data, 0, min(monitored, r.data.Rows()), 0); err != nil {
+		return nil, err
+	}
+	if v := r.o.Validation; v != nil {
+		m.validation, err = Load(v, 0, min(monitored, v.Rows()), 0)
+	}
+	return m, err
+}
+
+// resume opens the metrics file and drops the lines after a step: they will be
+// measured again.
+func (m *monitor) resume(dir string, step uint64) error {
+	path := filepath.Join(dir, "metrics.jsonl")
+	var err error
+	if m.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+		return err
+	}
+	in := bufio.NewScanner(m.file)
+	in.Buffer(nil, 1<<20)
+	size := int64(0)
+	for in.Scan() {
+		var line Metrics
+		if json.Unmarshal(in.Bytes(), &line) != nil || line.Step > step {
+			break
+		}
+		m.lines = append(m.lines, line)
+		size += int64(len(in.Bytes())) + 1
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	// A last line without its end was cut off in writing.
+	if info, err := m.file.Stat(); err != nil {
+		return err
+	} else if size > info.Size() {
+		size -= int64(len(mustJSON(&m.lines[len(m.lines)-1]))) + 1
+		m.lines = m.lines[:len(m.lines)-1]
+	}
+	if err := m.file.Truncate(size); err != nil {
+		return err
+	}
+	_, err = m.file.Seek(size, 0)
+	return err
+}
+
+func mustJSON(line *Metrics) []byte {
+	text, err := json.Marshal(line)
+	if err != nil {
+		panic("train: metrics that are not numbers: " + err.Error())
+	}
+	return text
+}
+
+// sync makes sure that the metrics file is on the disk.
+func (m *monitor) sync() error { return m.file.Sync() }
+
+func (m *monitor) close() error { return m.file.Close() }
+
+// measure makes the metrics of an epoch and writes them.
+func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds float64) (*Metrics, error) {
+	r := m.r
+	q, err := spin.Quantize(r.state.Model)
+	if err != nil {
+		return nil, &backend.DivergedError{Step: step, Reason: err}
+	}
+	line := &Metrics{
+		Epoch: epoch, Step: step, Rate: r.Rate * r.Schedule.Rate(step-1, r.total), FractionBits: q.Frac,
+		RoundingError: q.RoundingError, FieldError: q.FieldError, Seconds: seconds,
+	}
+	square := 0.0
+	for _, w := range r.state.Model.Blocks[0].W {
+		square = math.FMA(float64(w), float64(w), square)
+	}
+	line.WeightScale = math.Sqrt(square / float64(len(r.state.Model.Blocks[0].W)))
+	if line.PseudoLogLikelihood, line.FreeEnergy, err = m.pseudo(ctx, q, m.train, uint64(epoch)); err != nil {
+		return nil, err
+	}
+	line.score = line.PseudoLogLikelihood
+	if m.validation != nil {
+		pseudo, free, err := m.pseudo(ctx, q, m.validation, uint64(epoch))
+		if err != nil {
+			return nil, err
+		}
+		gap := free - line.FreeEnergy
+		line.ValidationFreeEnergy, line.FreeEnergyGap, line.ValidationPseudo = &free, &gap, &pseudo
+		line.score = pseudo
+	}
+	if small, big := min(q.Layers[0], q.Layers[1]), max(q.Layers[0], q.Layers[1]); small < 22 && big<<small <= monitorStates {
+		logZ, err := ExactLogZ(ctx, r.be, q)
+		if err != nil {
+			return nil, err
+		}
+		ll := -line.FreeEnergy - logZ
+		line.LogZ, line.LogLikelihood = &logZ, &ll
+		if m.validation != nil {
+			vl := -*line.ValidationFreeEnergy - logZ
+			line.ValidationLogLikelihood, line.score = &vl, vl
+		}
+	}
+	if bad := line.FreeEnergy; math.IsNaN(bad) || math.IsInf(bad, 0) {
+		return nil, &backend.DivergedError{Step: step, Reason: fmt.Errorf("the free energy of the data is %v", bad)}
+	}
+	var text bytes.Buffer
+	text.Write(mustJSON(line))
+	text.WriteByte('\n')
+	if _, err := m.file.Write(text.Bytes()); err != nil {
+		return nil, err
+	}
+	m.lines = append(m.lines, *line)
+	m.report(line)
+	if time.Since(m.paged) >= pageEvery {
+		if err := m.page(false); err != nil {
+			return nil, err
+		}
+	}
+	return line, nil
+}
+
+// report logs how the run goes, at most every second.
+func (m *monitor) report(line *Metrics) {
+	if line.Epoch < m.r.Epochs && time.Since(m.reported) < time.Second {
+		return
+	}
+	m.reported = time.Now()
+	left := line.Seconds / float64(line.Epoch) * float64(m.r.Epochs-line.Epoch)
+	m.r.log("epoch %d of %d, step %d, %.3g ms a step, about %v left, pseudo-likelihood %.4f",
+		line.Epoch, m.r.Epochs, line.Step, 1000*line.Seconds/float64(line.Step),
+		time.Duration(left*float64(time.Second)).Round(time.Second), line.PseudoLogLikelihood)
+}
+
+// pseudo returns the pseudo-log-likelihood and the mean free energy of the ±1
+// model. With F the free energy and v′ the configuration with unit i turned,
+// ln p(v_i | others) = −ln(1 + e^(F(v) − F(v′))); one unit drawn for each
+// configuration stands for all (stream philox.Shuffle, chain = configuration,
+// unit 8, sweep = epoch).
+func (m *monitor) pseudo(ctx context.Context, q *spin.Network, v *spin.Batch, epoch uint64) (pseudo, free float64, err error) {
+	n, units := v.Chains, v.Units
+	both := spin.NewBatch(units, 2*n)
+	key := philox.NewKey(m.r.Seed)
+	turn := make([]int, n)
+	for c := range n {
+		turn[c] = int(uint64(philox.Draw(key, philox.Shuffle, uint32(c), 8, epoch)) * uint64(units) >> 32)
+	}
+	for i := range units {
+		for c := range n {
+			up := v.Up(i, c)
+			both.Set(i, c, up)
+			both.Set(i, n+c, up != (turn[c] == i))
+		}
+	}
+	f := make([]float64, 2*n)
+	if err := m.r.be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1, States: both}, f); err != nil {
+		return 0, 0, err
+	}
+	for c := range n {
+		pseudo -= softplus(f[c] - f[n+c])
+		free += f[c]
+	}
+	return pseudo * float64(units) / float64(n), free / float64(n), nil
+}
