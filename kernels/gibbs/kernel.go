@@ -42,10 +42,10 @@ type Rule struct {
 	Chains int    // number of chains; bits beyond stay zero
 	Chain0 uint32 // global index of chain 0
 
-	Key    philox.Key
-	Stream philox.Stream
-	Sweep  uint64
-	Unit   uint32 // number of unit 0 in the network, a multiple of 8
+	Key    philox.Key    // seed
+	Stream philox.Stream // use of the random numbers
+	Sweep  uint64        // number of the sweep
+	Unit   uint32        // number of unit 0 in the network, a multiple of 8
 }
 
 func (r *Rule) beta(chain int) uint64 {
