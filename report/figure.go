@@ -85,7 +85,6 @@ type Figure struct {
 
 var (
 	ink     = color.NRGBA{0x1d, 0x23, 0x2a, 0xff}
-	faint   = color.NRGBA{0x9a, 0xa3, 0xad, 0xff}
 	palette = []color.NRGBA{
 		{0x1f, 0x6f, 0xb4, 0xff}, // blue
 		{0xcf, 0x55, 0x1c, 0xff}, // vermilion
@@ -116,7 +115,7 @@ func (f *Figure) height() float64 {
 // SVG returns the figure on a white ground.
 func (f *Figure) SVG() ([]byte, error) {
 	c := vgsvg.New(vg.Length(width), vg.Length(f.height()))
-	if err := f.draw(draw.New(c), true); err != nil {
+	if err := f.draw(draw.New(c), true, len(f.Panels) > 1); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
@@ -127,7 +126,7 @@ func (f *Figure) SVG() ([]byte, error) {
 // PNG returns the figure on a white ground, at 192 dots per inch.
 func (f *Figure) PNG() ([]byte, error) {
 	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(vg.Length(width), vg.Length(f.height())), vgimg.UseDPI(192))}
-	if err := f.draw(draw.New(c), true); err != nil {
+	if err := f.draw(draw.New(c), true, len(f.Panels) > 1); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
@@ -141,32 +140,43 @@ var (
 	svgFonts = regexp.MustCompile(`font-family:[^;"]*;`)
 )
 
-// inline returns the figure as an element of a page: without a ground, its
-// colours those of the page.
+// inline returns the figure as elements of a page, one for each panel so that
+// they stack where there is little room: without a ground, and with the page's
+// colours.
 func (f *Figure) inline() (string, error) {
-	c := vgsvg.New(vg.Length(width), vg.Length(f.height()))
-	if err := f.draw(draw.New(c), false); err != nil {
-		return "", err
+	if len(f.Panels) == 0 {
+		return "", fmt.Errorf("figure %s has no panel", f.Name)
 	}
-	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
-		return "", err
-	}
-	s := svgHead.ReplaceAllStringFunc(b.String(), func(head string) string {
-		open := head[strings.LastIndex(head, "<svg"):]
-		return svgSize.ReplaceAllString(open, "")
-	})
-	s = svgFonts.ReplaceAllString(s, "")
-	replace := []string{hex(ink), "currentColor", hex(faint), "var(--faint)"}
+	replace := []string{hex(ink), "currentColor"}
 	for i, p := range palette {
 		replace = append(replace, hex(p), "var(--c"+strconv.Itoa(i)+")")
 	}
-	return strings.NewReplacer(replace...).Replace(s), nil
+	colours := strings.NewReplacer(replace...)
+	var all strings.Builder
+	for i := range f.Panels {
+		c := vgsvg.New(vg.Length(width/len(f.Panels)), vg.Length(f.height()))
+		panel := *f
+		panel.Panels = f.Panels[i : i+1]
+		if err := panel.draw(draw.New(c), false, len(f.Panels) > 1); err != nil {
+			return "", err
+		}
+		var b bytes.Buffer
+		if _, err := c.WriteTo(&b); err != nil {
+			return "", err
+		}
+		s := svgHead.ReplaceAllStringFunc(b.String(), func(head string) string {
+			open := head[strings.LastIndex(head, "<svg"):]
+			return svgSize.ReplaceAllString(open, "")
+		})
+		all.WriteString(colours.Replace(svgFonts.ReplaceAllString(s, "")))
+	}
+	return all.String(), nil
 }
 
 func hex(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
 
-func (f *Figure) draw(c draw.Canvas, ground bool) error {
+// draw draws the panels side by side, small ones in smaller type.
+func (f *Figure) draw(c draw.Canvas, ground, small bool) error {
 	if ground {
 		c.SetColor(color.White)
 		c.Fill(rectangle(c))
@@ -176,7 +186,7 @@ func (f *Figure) draw(c draw.Canvas, ground bool) error {
 	}
 	row := make([]*plot.Plot, len(f.Panels))
 	for i := range f.Panels {
-		p, err := f.Panels[i].build(len(f.Panels) > 1)
+		p, err := f.Panels[i].build(small)
 		if err != nil {
 			return fmt.Errorf("figure %s: %w", f.Name, err)
 		}
@@ -305,7 +315,11 @@ func (p *Plot) add(g *plot.Plot, s Series) error {
 			g.Add(arrows{run, colorOf(s.Color)})
 		}
 		if !named && len(thumbnails) > 0 {
-			g.Legend.Add(s.Name, thumbnails...)
+			name := s.Name
+			if !g.Legend.Left {
+				name += "  " // room for readers whose font is wider
+			}
+			g.Legend.Add(name, thumbnails...)
 			named = true
 		}
 	}
@@ -361,7 +375,7 @@ func (a arrows) Plot(c draw.Canvas, g *plot.Plot) {
 			continue
 		}
 		c.StrokeLine2(style, from.X, from.Y, to.X, to.Y)
-		head := min(5, length/2)
+		head := min(6, length/2)
 		along := d.Scale(head / length)
 		across := vg.Point{X: -along.Y, Y: along.X}.Scale(0.45)
 		back := to.Sub(along)

@@ -72,10 +72,10 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 <meta name="color-scheme" content="light dark">
 <title>{{.Title}}</title>
 <style>
-:root { --ground: #fff; --text: #1d232a; --faint: #9aa3ad; --rule: #d8dde3; --link: #1f5f9e;
+:root { --ground: #fff; --text: #1d232a; --rule: #d8dde3; --link: #1f5f9e;
   --c0: #1f6fb4; --c1: #cf551c; --c2: #1e8a5a; --c3: #8a4fb0; --c4: #a87b05; --c5: #0b8a99; --c6: #b8326e; }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #14181d; --text: #dfe4ea; --faint: #6d7681; --rule: #333b45; --link: #7db7ee;
+  :root { --ground: #14181d; --text: #dfe4ea; --rule: #333b45; --link: #7db7ee;
     --c0: #62aeee; --c1: #f48a56; --c2: #5cc796; --c3: #c08fe4; --c4: #d9b24a; --c5: #4fc4d2; --c6: #ef7fb2; }
 }
 * { box-sizing: border-box; }
@@ -88,11 +88,12 @@ a { color: var(--link); }
 nav { font-size: .92rem; columns: 2 16rem; margin: 1.2rem 0; }
 nav a { display: block; padding: .12rem 0; text-decoration: none; break-inside: avoid; }
 figure { margin: 1.2rem 0; }
-figure svg { display: block; width: 100%; height: auto; font-family: "Liberation Sans", Arial, Helvetica, sans-serif; }
-figcaption, caption { font-size: .9rem; color: var(--text); opacity: .85; text-align: left; }
-.table { overflow-x: auto; margin: 1.2rem 0; }
+.panels { display: flex; flex-wrap: wrap; justify-content: center; gap: .4rem; }
+.panels svg { flex: 1 1 13rem; min-width: 0; max-width: 100%; height: auto; font-family: "Liberation Sans", Arial, Helvetica, sans-serif; }
+figcaption, .caption { font-size: .9rem; color: var(--text); opacity: .85; }
+.table { overflow-x: auto; margin: .2rem 0 1.4rem; }
+.caption { margin: 1.2rem 0 .3rem; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-caption { padding-bottom: .4rem; }
 th, td { padding: .22rem .8rem .22rem 0; text-align: left; white-space: nowrap; }
 th { border-bottom: 1px solid var(--rule); font-weight: 600; }
 th.n, td.n { text-align: right; }
@@ -117,13 +118,14 @@ footer { margin-top: 3rem; font-size: .85rem; opacity: .8; }
 {{- end}}
 {{- range $s.Figures}}
 <figure>
-{{inline .}}
+<div class="panels">
+{{inline .}}</div>
 <figcaption>{{.Caption}}</figcaption>
 </figure>
 {{- end}}
 {{- range $t := $s.Tables}}
+<p class="caption">{{$t.Caption}}</p>
 <div class="table"><table>
-<caption>{{$t.Caption}}</caption>
 <thead><tr>{{range $j, $c := $t.Columns}}<th class="{{class $t $j}}">{{$c}}</th>{{end}}</tr></thead>
 <tbody>
 {{- range $t.Rows}}

@@ -106,5 +106,9 @@ func TestPage(t *testing.T) {
 	if strings.Contains(s, hex(ink)) || strings.Contains(s, "<?xml") || strings.Contains(s, `width="480`) {
 		t.Error("the figure in the page has a colour or size of its own")
 	}
-	wellFormed(t, "svg in the page", text[bytes.Index(text, []byte("<svg")):bytes.Index(text, []byte("<figcaption>"))])
+	panels := text[bytes.Index(text, []byte(`<div class="panels">`)):bytes.Index(text, []byte("<figcaption>"))]
+	wellFormed(t, "panels of the page", panels)
+	if n := bytes.Count(panels, []byte("<svg")); n != len(f.Panels) {
+		t.Errorf("%d elements for %d panels", n, len(f.Panels))
+	}
 }

@@ -1,7 +1,6 @@
 package reproduce
 
 import (
-	"fmt"
 	"math"
 
 	"kadanoff/exact"
@@ -9,11 +8,9 @@ import (
 	"kadanoff/report"
 )
 
-// crossing returns the x in [lo, hi] at which g passes f(W_c), where W_c is the
-// critical weight of the flow: there W matched to x is critical. g must rise
-// from lo to hi, or fall if falling.
-func crossing(m, n int, lo, hi float64, falling bool, at func(x float64) (*exact.Marginal, error)) (float64, error) {
-	w := rg.CriticalW(m, n)
+// crossing returns the x in [lo, hi] at which the matched weight is w, where g
+// passes f(w). g must rise from lo to hi, or fall if falling.
+func crossing(m, n int, w, lo, hi float64, falling bool, at func(x float64) (*exact.Marginal, error)) (float64, error) {
 	f, err := exact.F(m, n, w)
 	if err != nil {
 		return 0, err
@@ -51,7 +48,7 @@ func criticalCouplings(b *builder) error {
 		if err != nil {
 			return err
 		}
-		kc[i], err = crossing(sizes[i], sizes[i]/2, 0, 4, false, d.At)
+		kc[i], err = crossing(sizes[i], sizes[i]/2, rg.CriticalW(sizes[i], sizes[i]/2), 0, 4, false, d.At)
 		return err
 	}); err != nil {
 		return err
@@ -72,6 +69,7 @@ func criticalCouplings(b *builder) error {
 	torus := table{name: "critical-temperature-torus", caption: "Temperature T_flow below which the flow of the machine matched to an L × L torus, N = c·L², goes to order; T_c = 2.269185.",
 		columns: []string{"L", "c", "N", "T_flow", "T_flow/T_c"}}
 	largest := b.pick(exact.MaxDensityTorus, 6)
+	names := []string{"N = L²/4", "N = L²/2", "N = L²"}
 	for i, c := range []float64{0.25, 0.5, 1} {
 		var sides, flow []float64
 		for l := 3; l <= largest; l++ {
@@ -80,14 +78,14 @@ func criticalCouplings(b *builder) error {
 			if err != nil {
 				return err
 			}
-			t, err := crossing(l*l, n, 0.5, 40, true, d.AtTemperature)
+			t, err := crossing(l*l, n, rg.CriticalW(l*l, n), 0.5, 40, true, d.AtTemperature)
 			if err != nil {
 				return err
 			}
 			sides, flow = append(sides, float64(l)), append(flow, t)
 			torus.rows = append(torus.rows, []any{l, c, n, t, t / exact.TcSquare})
 		}
-		right.Series = append(right.Series, report.Series{Name: fmt.Sprintf("N = %g L²", c), X: sides, Y: flow, Style: report.LinePoints, Color: i})
+		right.Series = append(right.Series, report.Series{Name: names[i], X: sides, Y: flow, Style: report.LinePoints, Color: i})
 	}
 	right.Series = append(right.Series, report.Series{Name: "T_c", X: []float64{3, float64(largest)}, Y: []float64{exact.TcSquare, exact.TcSquare}, Style: report.Dashed, Color: report.Ink})
 	b.section("Where the flow turns",

@@ -20,7 +20,7 @@ func decimation(b *builder) error {
 		arrows.X, arrows.Y = append(arrows.X, math.Tanh(p.K)), append(arrows.Y, 0)
 		t.rows = append(t.rows, []any{p.Step, p.K, p.K0, math.Tanh(p.K), rg.CorrelationLength(p.K)})
 	}
-	dots := report.Series{Style: report.Points, Color: 0, X: arrows.X, Y: arrows.Y, Size: 3}
+	dot := report.Series{Style: report.Points, Color: 0, X: arrows.X[:1], Y: arrows.Y[:1], Size: 3.5}
 	ends := report.Series{Style: report.Points, Color: 1, X: []float64{0, 1}, Y: []float64{0, 0}, Size: 5}
 	b.section("Figure 2: decimation of the Ising ring",
 		"Summing out every second spin takes K to K′ with tanh K′ = tanh²K. Only K = 0 and K = ∞ stay; everything else flows to K = 0, the paramagnet.",
@@ -28,7 +28,7 @@ func decimation(b *builder) error {
 			Name: "figure-2-rg-flow", Caption: "Flow of the coupling, from K = 2, on the scale of tanh K: the fixed point K = ∞ is unstable, K = 0 stable.",
 			Height: 120, Panels: []report.Plot{{
 				NoAxes: true, XRange: [2]float64{-0.06, 1.06}, YRange: [2]float64{-1, 1},
-				Series: []report.Series{line, arrows, dots, ends},
+				Series: []report.Series{line, arrows, dot, ends},
 				Labels: []report.Label{{X: 0, Y: -0.6, Text: "K = 0"}, {X: 1, Y: -0.6, Text: "K = ∞"}, {X: math.Tanh(2), Y: 0.5, Text: "K = 2"}},
 			}},
 		}}, t)

@@ -28,7 +28,11 @@ func flows(b *builder) error {
 	right := report.Plot{Title: "trained RBM", X: "step", Y: "m", YRange: [2]float64{-1.02, 1.02}}
 	t := table{name: "flow", caption: "Flow of the magnetisation through the RBM matched to the ring, M = 8, N = 4: to ±m* where W²MN > 1.",
 		columns: []string{"K", "W", "W²MN", "m*", "multiplier"}}
-	for i, k := range []float64{0.25, 0.44419961231583009, 0.6, 1, 2} {
+	critical, err := crossing(m, n, rg.CriticalW(m, n), 0, 4, false, d.At)
+	if err != nil {
+		return err
+	}
+	for i, k := range []float64{0.25, critical, 0.6, 1, 2} {
 		w, err := solve(d, n, k)
 		if err != nil {
 			return err
@@ -42,10 +46,7 @@ func flows(b *builder) error {
 		for _, m0 := range []float64{0.25, -0.25} {
 			right.Series = append(right.Series, report.Series{X: x, Y: f.Flow(m0, steps), Style: report.LinePoints, Color: i, Size: 1.8})
 		}
-		right.Labels = append(right.Labels, report.Label{X: steps * 0.72, Y: 0.07 + 0.94*fixed, Text: fmt.Sprintf("K = %.2g", k)})
 	}
-	right.Labels = nil
-	right.Legend = report.BottomLeft
 
 	ks := linear(0.02, 2.5, b.pick(120, 40))
 	up, down := make([]float64, len(ks)), make([]float64, len(ks))
@@ -67,7 +68,7 @@ func flows(b *builder) error {
 		for _, m0 := range []float64{0.12, 0.35} {
 			for _, sign := range []float64{1, -1} {
 				diagram.Series = append(diagram.Series, report.Series{
-					X: []float64{k, k}, Y: []float64{sign * m0, sign * f.Step(m0)}, Style: report.Arrows, Color: report.Ink})
+					X: []float64{k + m0/10, k + m0/10}, Y: []float64{sign * m0, sign * f.Step(m0)}, Style: report.Arrows, Color: report.Ink})
 			}
 		}
 	}
@@ -82,7 +83,7 @@ func flows(b *builder) error {
 	}
 	b.section("The two flows side by side",
 		"Decimation takes every coupling to the disordered fixed point. The flow of a trained uniform RBM does so only where W²MN < 1; "+
-			"above K = 0.444 (M = 8, N = 4) it runs away from disorder to two ordered states.",
+			fmt.Sprintf("above K = %.4g (M = 8, N = 4) it runs away from disorder to two ordered states.", critical),
 		[]report.Figure{
 			{Name: "flows", Caption: "Left, the coupling under decimation from six starts. Right, the magnetisation under the RBM matched at K = 0.25 (blue), 0.44 (vermilion, critical), 0.6 (green), 1 (purple) and 2 (ochre).",
 				Panels: []report.Plot{left, right}, Height: 260},
@@ -124,6 +125,7 @@ func ranges(b *builder) error {
 	weights.Series = append(weights.Series, report.Series{Name: "critical W", X: []float64{0, 12}, Y: []float64{rg.CriticalW(m, n), rg.CriticalW(m, n)}, Style: report.Dashed, Color: report.Ink})
 	t := table{name: "temperature-ranges", caption: "Machines matched to a uniform range of temperatures, M = 8, N = 4.",
 		columns: []string{"T from", "to", "W", "W²MN", "m*", "flow goes to"}}
+	goes := map[[2]float64]string{}
 	for _, r := range [][2]float64{{0, 0.5}, {0, 1}, {0, 2}, {0, 4}, {0, 6}, {0, 10}, {1, 2}, {1, 6}, {2, 6}} {
 		w, err := matched(r[0], r[1])
 		if err != nil {
@@ -135,9 +137,11 @@ func ranges(b *builder) error {
 			to = "order"
 		}
 		t.rows = append(t.rows, []any{r[0], r[1], w, w * w * m * n, star, to})
+		goes[r] = to
 	}
 	b.section("Ranges of temperatures",
-		"Trained on temperatures from T1 to T0 at once, the machine depends on whether the critical point T = 0 is among them: on [0, 6] the flow goes to order, on [1, 6] to disorder.",
+		fmt.Sprintf("Trained on temperatures from T1 to T0 at once, the machine depends on whether the critical point T = 0 is among them: "+
+			"on [0, 6] the flow goes to %s, on [1, 6] to %s.", goes[[2]float64{0, 6}], goes[[2]float64{1, 6}]),
 		[]report.Figure{{Name: "temperature-ranges", Caption: "Left, W against the upper end T0 of a range with T = 0 in it and one without. Right, the fixed point of the flow.",
 			Panels: []report.Plot{weights, fixed}, Height: 250}}, t)
 	return nil

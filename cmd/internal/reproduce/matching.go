@@ -67,15 +67,19 @@ func matching(b *builder) error {
 		return err
 	}
 	three.Title = ""
-	b.section("Figure 3: the equation for W",
-		fmt.Sprintf("The best weight solves f(W) = g(W, K), the mean of V tanh VW under the RBM and under the ring. At M = 8, N = 4, K = 1 the root is W = %.15g; "+
-			"0.30, read off a graph, belongs to K = 0.9775.", root),
-		[]report.Figure{{Name: "figure-3-root", Caption: "f and g against W for M = 8, N = 4 at K = 1; the dot is the root.", Panels: []report.Plot{three}}})
-
 	d, err := exact.RingDensity(m)
 	if err != nil {
 		return err
 	}
+	read, err := crossing(m, n, 0.30, 0, 4, false, d.At) // the weight the thesis reads off
+	if err != nil {
+		return err
+	}
+	b.section("Figure 3: the equation for W",
+		fmt.Sprintf("The best weight solves f(W) = g(W, K), the mean of V tanh VW under the RBM and under the ring. At M = 8, N = 4, K = 1 the root is W = %.15g; "+
+			"0.30, read off a graph, belongs to K = %.6f.", root, read),
+		[]report.Figure{{Name: "figure-3-root", Caption: "f and g against W for M = 8, N = 4 at K = 1; the dot is the root.", Panels: []report.Plot{three}}})
+
 	ks := linear(0, 3, points)
 	ws := make([]float64, len(ks))
 	if err := b.each(len(ks), func(i int) (err error) { ws[i], err = solve(d, n, ks[i]); return err }); err != nil {
@@ -148,11 +152,15 @@ func sizes(b *builder) error {
 			if err != nil {
 				return err
 			}
-			t.rows = append(t.rows, []any{m, n, k, w, w / small(k), w / large(k)})
+			ratio := math.NaN() // the asymptote is negative at small K
+			if x := large(k); x > 0 {
+				ratio = w / x
+			}
+			t.rows = append(t.rows, []any{m, n, k, w, w / small(k), ratio})
 		}
 	}
 	b.section("W(K) for many sizes",
-		"Between the two asymptotes a plateau opens as the machine grows: there W²MN is close to 1 − e^{−2K}, the value of an infinite ring.",
+		"Between the two asymptotes a plateau opens as the machine grows: there W²MN is close to 1 − exp(−2K), the value of an infinite ring.",
 		[]report.Figure{{Name: "w-of-k-sizes", Caption: "W(K) for M × N units; dashed, the asymptotes at small and large K.", Panels: []report.Plot{plot}}}, t)
 	return nil
 }

@@ -23,8 +23,8 @@ func neuron(b *builder) error {
 			Style: report.Arrows, Color: report.Ink, X: []float64{0.22, 1.72}, Y: []float64{y + 0.05*(1.5-y), end},
 		})
 		drawing.Labels = append(drawing.Labels,
-			report.Label{X: -0.42, Y: y, Text: "x" + name},
-			report.Label{X: 0.85, Y: y + 0.42*(1.5-y) + 0.24, Text: "w" + name})
+			report.Label{X: -0.5, Y: y, Text: "x" + name},
+			report.Label{X: 0.8, Y: y + 0.36*(1.5-y) + 0.3, Text: "w" + name})
 		nodes.X, nodes.Y = append(nodes.X, 0), append(nodes.Y, y)
 	}
 	nodes.X, nodes.Y = append(nodes.X, 2), append(nodes.Y, 1.5)

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"kadanoff/report"
 )
@@ -174,25 +175,25 @@ func Check(dir string) error {
 	return os.RemoveAll(staging)
 }
 
-// stage makes a new folder beside dir, on the same file system.
+// stage makes a new folder on the file system of dir: in it, or in the nearest
+// folder above that is there.
 func stage(dir string) (string, error) {
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return "", fmt.Errorf("%s: is a file, want a folder to write to", dir)
-	} else if err == nil {
-		return os.MkdirTemp(dir, ".writing-*")
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+	for at := filepath.Clean(dir); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		switch {
+		case err == nil && !info.IsDir():
+			return "", fmt.Errorf("%s: %s is a file, want a folder to write to", dir, at)
+		case err == nil:
+			return os.MkdirTemp(at, ".writing-*")
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) || at == filepath.Dir(at):
+			return "", err
+		}
 	}
-	parent := filepath.Dir(filepath.Clean(dir))
-	if _, err := os.Stat(parent); err != nil {
-		return "", fmt.Errorf("%s: cannot be made: %w", dir, err)
-	}
-	return os.MkdirTemp(parent, ".writing-*")
 }
 
 // Write puts index.html, figures/*.svg, figures/*.png and tables/*.json into
 // dir, which is made if it is not there. All files are written to a folder
-// beside them first, and the page is moved last, so that a failure leaves
+// of their own first, and the page is moved last, so that a failure leaves
 // nothing half written.
 func (r *Report) Write(dir string) (sum Summary, err error) {
 	staging, err := stage(dir)
