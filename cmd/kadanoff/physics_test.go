@@ -220,3 +220,9 @@ func TestExact(t *testing.T) {
 		badUse(t, c.line, c.word)
 	}
 }
+
+func TestBadReproduce(t *testing.T) {
+	badUse(t, "reproduce", "--out")
+	badUse(t, "reproduce --out /dev/null", "/dev/null")
+	badUse(t, "reproduce --out /dev/null/x", "/dev/null/x")
+}
