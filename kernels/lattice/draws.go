@@ -26,3 +26,18 @@ func Rest(key philox.Key, replica uint32, site, sweep, threshold uint64, known i
 	u := uint64(b[2*(site&1)]) | uint64(b[2*(site&1)+1])<<32
 	return u>>known < threshold<<known>>known
 }
+
+// Words writes to dst the next len(dst)/8 words that the generator with this
+// state draws, and advances it: the planes in the order in which a sweep
+// consumes them.
+func Words(dst, state []uint64) {
+	for lane := range Lanes {
+		x := xoshiro{state[lane], state[Lanes+lane], state[2*Lanes+lane], state[3*Lanes+lane]}
+		for i := lane; i < len(dst); i += Lanes {
+			dst[i] = x.next()
+		}
+		for i, v := range x {
+			state[i*Lanes+lane] = v
+		}
+	}
+}
