@@ -43,8 +43,9 @@ const (
 	observables
 )
 
-// keep bounds the bins held at a time, over all chains and observables.
-const keep = 1 << 24
+// keep bounds the bins of an observable over all chains, except that every
+// chain has some: the time of the analysis grows with them, its quality hardly.
+const keep = 1 << 18
 
 // record bounds the measurements asked for at a time.
 const record = 1 << 20
@@ -93,11 +94,11 @@ func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l
 type series [observables][]*stats.Bins
 
 func newSeries(chains int) *series {
-	limit := keep / observables / chains &^ 1
+	limit := min(max(keep/chains&^1, 64), 1<<13)
 	var s series
 	for a := range s {
 		for range chains {
-			s[a] = append(s[a], stats.NewBins(min(max(limit, 64), 1<<13)))
+			s[a] = append(s[a], stats.NewBins(limit))
 		}
 	}
 	return &s
