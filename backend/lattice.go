@@ -262,12 +262,13 @@ func cut(side, n int) (length, narrow int, ok bool) {
 	return length, narrow, length >= 4 || narrow == 0
 }
 
-// cost estimates the time of a sweep: words, the planes that groups share, the
-// halo, the seeds, and memory once a word's tiles no longer fit a core's cache.
+// cost estimates the time of a sweep of all replicas in nanoseconds of one
+// core: words, the planes that groups share, the halo, the seeds, and memory
+// once a word's tiles no longer fit a core's cache.
 func (g *LatticeGeometry) cost(replicas int) int64 {
 	w, h := int64(g.Width), int64(g.Height)
 	groups := (w/2 + 7) / 8
-	c := 20*w*h + 40*groups*h + 12*(w+h) + 160*int64(g.Blocks)
+	c := 20*w*h + 40*groups*h + 10*w + 14*h + 160*max(1, w*h/256)
 	if w*h > 8192 {
 		c += 5 * w * h
 	}
