@@ -42,6 +42,7 @@ func Run(t *testing.T, b backend.Backend) {
 	t.Run("training-resumes", func(t *testing.T) { trainingResumes(t, b) })
 	t.Run("training-errors", func(t *testing.T) { trainingRefuses(t, b) })
 	t.Run("cancel", func(t *testing.T) { cancels(t, b) })
+	t.Run("lattice", func(t *testing.T) { lattices(t, b) })
 }
 
 func open(t *testing.T, b backend.Backend, spec backend.SamplerSpec) backend.Sampler {
