@@ -38,6 +38,8 @@ type Backend interface {
 	// Enumerate visits the states of the job's shard. Enumerate (the function)
 	// does a whole job.
 	Enumerate(ctx context.Context, job *EnumerateJob) (*EnumeratePart, error)
+	// EnumerateRBM visits the states of an RBM's smaller layer.
+	EnumerateRBM(ctx context.Context, job *EnumerateRBMJob) (*RBMEnumeration, error)
 	// Close frees what the backend holds. Its samplers must be closed first.
 	Close() error
 }
