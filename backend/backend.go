@@ -41,6 +41,8 @@ type Backend interface {
 	Enumerate(ctx context.Context, job *EnumerateJob) (*EnumeratePart, error)
 	// NewLattice starts replicas of the two-dimensional Ising model.
 	NewLattice(spec LatticeSpec) (Lattice, error)
+	// EnumerateRBM visits the states of an RBM's smaller layer.
+	EnumerateRBM(ctx context.Context, job *EnumerateRBMJob) (*RBMEnumeration, error)
 	// Close frees what the backend holds. Its samplers must be closed first.
 	Close() error
 }

@@ -264,6 +264,53 @@ func TestFactorsAndScaledSum(t *testing.T) {
 	})
 }
 
+func TestResponses(t *testing.T) {
+	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
+		for _, n := range []int{1, 3, 7, 31} {
+			fill := func(n int) []float64 {
+				s, _ := guarded(n, math.NaN())
+				for i := range s {
+					s[i] = fmath.Exp(rng.NormFloat64())
+				}
+				return s
+			}
+			weight, y, x := fill(128), fill(8*n), fill(16*n)
+			sums, wholeSums := guarded(64*n, -7.5)
+			total, wholeTotal := guarded(n, -7.5)
+			wantSums, wantTotal := fill(64*n), fill(n)
+			copy(sums, wantSums)
+			copy(total, wantTotal)
+			k.Responses(sums, total, weight, y, x)
+			for u := range n {
+				var row [16]float64
+				for j := range 16 {
+					r := func(i int) float64 { return weight[16*i+j] / math.FMA(y[8*u+i], x[16*u+j], 1) }
+					tree := func(sign func(i int) float64) float64 {
+						pair := func(i int) float64 { return sign(i)*r(i) + sign(i+1)*r(i+1) }
+						return (pair(0) + pair(2)) + (pair(4) + pair(6))
+					}
+					row[j] = tree(func(int) float64 { return 1 })
+					wantSums[64*u+j] += row[j]
+					for b := range 3 {
+						s := tree(func(i int) float64 { return float64(i>>b&1*2 - 1) })
+						wantSums[64*u+16*(b+1)+j] += s
+					}
+				}
+				var lane [8]float64
+				for l := range lane {
+					lane[l] = row[l] + row[l+8]
+				}
+				wantTotal[u] += Reduce(lane[:])
+			}
+			equalBits(t, "sums", sums, wantSums)
+			equalBits(t, "total", total, wantTotal)
+			if !wholeSums() || !wholeTotal() {
+				t.Fatal("guards broken")
+			}
+		}
+	})
+}
+
 func TestCount(t *testing.T) {
 	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
 		for _, n := range []int{0, 8, 24, 104, 1000} {
