@@ -92,9 +92,9 @@ var ddInvFact = func() (t [expTerms + 1]dd) {
 	return
 }()
 
-// expm1 returns e^a and 1 − e^a for a ≤ 700. Below −700 they are 0 and 1.
-// Relative error of the first below 1e-29·(1+|a|), of the second the same
-// unless a is close to zero, where it is exact to 1e-29 too.
+// expm1 returns e^a and 1 − e^a for a ≤ 700, each with a relative error below
+// 1e-29 for a > −600; further down the low part of e^a runs out of exponents.
+// Below −700 they are 0 and 1.
 func (a dd) expm1() (e, oneMinus dd) {
 	if a.hi < -700 {
 		return dd{}, ddOne

@@ -73,7 +73,7 @@ type solver struct {
 	lane []float64
 	low  []float64
 
-	vectors, pad []float64 // of vector kernels, as long as they need
+	vector vectorScratch // of vector kernels
 }
 
 var solvers sync.Pool // of *solver, any Size

@@ -162,7 +162,7 @@ func (s *Size) evalExact(q *target, w dd, t *scratch) (rho, mf dd) {
 // Newton's method stops with a step below these parts of W. The error after
 // such a step is about its square.
 const (
-	stepFloat = 0x1p-26
+	stepFloat = 0x1p-24
 	stepExact = 0x1p-34
 )
 
