@@ -11,7 +11,7 @@ type bigSize struct {
 	prec uint
 }
 
-// newReference has enough bits for M − f, which is about e^(−4K), or for two
+// newReference has enough bits for M tanh MW − f, which is about e^(−4K), or for two
 // visible units (4e^(−8K/N))^(N/2)/2^N.
 func newReference(m, n int, k float64) bigSize {
 	prec := uint(200 + 6*k)

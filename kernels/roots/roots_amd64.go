@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"kadanoff/kernels/isa"
+	"kadanoff/spin/fmath"
 )
 
 func init() {
@@ -96,7 +97,7 @@ func vectorSolve(group int, newton, polish func(*byte)) func(*Size, []float64, [
 		}
 		a := vectorArgs{
 			scratch: &g.vectors[0], table: &s.table[0], guess: &s.guess.rows[0],
-			half: s.h, n: s.N, top: topBit(s.N),
+			half: s.h, n: s.N, top: fmath.TopBit(s.N),
 			m2: float64(s.M * s.M), n64: float64(s.N), mean0: s.guess.mean0,
 			states: s.states, invStates: s.invStates, limit: s.polishLimit(),
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"kadanoff/kernels/isa"
+	"kadanoff/spin/fmath"
 )
 
 func levels(t *testing.T) []*Kernel {
@@ -75,7 +76,7 @@ func randomK(rng *rand.Rand, lo, hi float64) float64 {
 // grid of sizes, over the whole range of K.
 func TestReference(t *testing.T) {
 	rng := rand.New(rand.NewSource(7))
-	for _, size := range [][2]int{{2, 1}, {2, 1023}, {3, 5}, {5, 2}, {7, 3}, {8, 4}, {13, 31}, {16, 1}, {17, 8}, {31, 2}, {37, 16}, {64, 64}, {101, 3}, {127, 40}, {199, 7}, {256, 1}, {256, 33}} {
+	for _, size := range [][2]int{{2, 1}, {2, 101}, {3, 5}, {5, 2}, {8, 4}, {13, 31}, {16, 1}, {31, 2}, {64, 64}, {127, 40}, {256, 1}} {
 		m, n := size[0], size[1]
 		table := NewTable(NewSize(m, n))
 		ks := []float64{1e-8, math.Nextafter(MinTableK, 0), 0.5, 2}
@@ -240,12 +241,8 @@ func TestTableConcurrently(t *testing.T) {
 	for g := range got {
 		sameBits(t, "shared table", got[g], want)
 	}
-	if a, _ := shared.Built(); a == 0 {
-		t.Error("no interval known after solving")
-	}
-	b, _ := own.Built()
-	if a, of := shared.Built(); a != b || a >= of {
-		t.Errorf("%d and %d intervals of %d", a, b, of)
+	if a, b := shared.Known(), own.Known(); a != b || a == 0 || a >= own.Intervals() {
+		t.Errorf("%d and %d intervals known of %d", a, b, own.Intervals())
 	}
 }
 
@@ -312,16 +309,16 @@ func ringProblems(s *Size, ks []float64, low bool) (Distributions, [][]*big.Floa
 // floats, given as float64 and to more digits.
 func TestDistributionReference(t *testing.T) {
 	rng := rand.New(rand.NewSource(11))
-	for _, size := range [][2]int{{2, 3}, {2, 1024}, {3, 4}, {8, 4}, {9, 100}, {16, 1}, {37, 16}, {128, 5}, {256, 2}} {
+	for _, size := range [][2]int{{2, 3}, {3, 4}, {8, 4}, {9, 100}, {16, 1}, {37, 16}, {128, 5}} {
 		s := NewSize(size[0], size[1])
-		ks := []float64{1e-12, 1e-7, 3e-6, 170}
-		for range 6 {
+		ks := []float64{1e-15, 1e-12, 1e-7, 3e-6, 170}
+		for range 4 {
 			ks = append(ks, randomK(rng, 1e-5, 20))
 		}
 		for _, low := range []bool{false, true} {
 			p, exact := ringProblems(s, ks, low)
 			w := make([]float64, len(ks))
-			s.Solve(kernels[isa.Generic], w, p)
+			s.Solve(kernels[isa.Generic], w, p, 0)
 			for i, k := range ks {
 				b := newReference(s.M, s.N, k)
 				if !b.within(w[i], 1e-13, exact[i]) {
@@ -355,11 +352,11 @@ func TestDistributionsSameBits(t *testing.T) {
 							one.Low = append(one.Low, p.Low[j*n+i])
 						}
 					}
-					s.Solve(kernels[isa.Generic], want[i:i+1], one)
+					s.Solve(kernels[isa.Generic], want[i:i+1], one, 0)
 				}
 				for _, kern := range levels(t) {
 					w, check := guarded(t, n)
-					s.Solve(kern, w, p)
+					s.Solve(kern, w, p, 0)
 					check()
 					sameBits(t, fmt.Sprintf("%v %v n=%d low=%v", size, kern.Level, n, low), w, want)
 				}
@@ -386,11 +383,11 @@ func TestDefinedAnswers(t *testing.T) {
 		} {
 			w, r := []float64{guard}, []float64{guard}
 			p := Distributions{Count: 1, Weight: c.q[:]}
-			s.Solve(kern, w, p)
+			s.Solve(kern, w, p, 0)
 			if math.Float64bits(w[0]) != math.Float64bits(c.want) {
 				t.Errorf("%v %v: %g, want %g", kern.Level, c.q, w[0], c.want)
 			}
-			s.DistributionResiduals(r, w, p)
+			s.Residuals(r, w, p, 0)
 			if want := c.want - c.want; c.want == math.Inf(1) && r[0] != 0 || c.want == 0 && r[0] != 0 || c.want != c.want && want == r[0] {
 				t.Errorf("%v %v: residual %g", kern.Level, c.q, r[0])
 			}
@@ -403,14 +400,14 @@ func TestScaledWeights(t *testing.T) {
 	s := NewSize(8, 4)
 	p, _ := ringProblems(s, []float64{0.7}, false)
 	want := make([]float64, 1)
-	s.Solve(kernels[isa.Generic], want, p)
+	s.Solve(kernels[isa.Generic], want, p, 0)
 	for _, e := range []int{-1000, -500, -399, 300, 405, 1000} {
 		q := Distributions{Count: 1}
 		for _, x := range p.Weight {
 			q.Weight = append(q.Weight, math.Ldexp(x, e))
 		}
 		w := make([]float64, 1)
-		s.Solve(kernels[isa.Generic], w, q)
+		s.Solve(kernels[isa.Generic], w, q, 0)
 		if math.Abs(w[0]-want[0]) > 4e-15*want[0] {
 			t.Errorf("weights scaled by 2^%d: %.17g, want %.17g", e, w[0], want[0])
 		}
@@ -434,7 +431,7 @@ func TestTemperatureRanges(t *testing.T) {
 			p.Weight = append(p.Weight, parse(t, x))
 		}
 		w := make([]float64, 1)
-		s.Solve(For(isa.Best()), w, p)
+		s.Solve(For(isa.Best()), w, p, 0)
 		if want := parse(t, r.W); math.Abs(w[0]-want) > 2e-15*want {
 			t.Errorf("%v: W = %.17g, want %s", r, w[0], r.W)
 		}
@@ -449,10 +446,10 @@ func TestPanics(t *testing.T) {
 		"no hidden unit":   func() { NewSize(4, 0) },
 		"lengths of K":     func() { NewTable(s).Solve(For(isa.Generic), make([]float64, 2), make([]float64, 3)) },
 		"missing weights": func() {
-			s.Solve(For(isa.Generic), make([]float64, 2), Distributions{Count: 2, Weight: make([]float64, 5)})
+			s.Solve(For(isa.Generic), make([]float64, 2), Distributions{Count: 2, Weight: make([]float64, 5)}, 0)
 		},
 		"wrong low parts": func() {
-			s.Solve(For(isa.Generic), make([]float64, 1), Distributions{1, make([]float64, 3), make([]float64, 2)})
+			s.Solve(For(isa.Generic), make([]float64, 1), Distributions{1, make([]float64, 3), make([]float64, 2)}, 0)
 		},
 		"residuals too long": func() { NewTable(s).Residuals(make([]float64, 3), make([]float64, 2), make([]float64, 2)) },
 	} {
@@ -476,19 +473,19 @@ func TestElementary(t *testing.T) {
 		x, _ := b.quo(b.sub(got, want), want).Float64()
 		return math.Abs(x)
 	}
-	sum := func(x dd) *big.Float { return b.add(b.num(x.hi), b.num(x.lo)) }
+	sum := func(x fmath.DD) *big.Float { return b.add(b.num(x.Hi), b.num(x.Lo)) }
 	for range 3000 {
 		x := -randomK(rng, 1e-12, 690)
 		want := b.exp(b.num(x))
 		less := b.sub(b.num(1), want)
-		e, om := expm1(x)
+		e, om := fmath.ExpComplement(x)
 		if r := rel(b.num(e), want); r > 2*0x1p-53 {
 			t.Errorf("exp(%g) off by %g", x, r)
 		}
 		if r := rel(b.num(om), less); r > 2*0x1p-53 {
 			t.Errorf("1 − exp(%g) off by %g", x, r)
 		}
-		xe, xom := dd{x, 0}.expm1()
+		xe, xom := fmath.DD{Hi: x}.ExpComplement()
 		if r := rel(sum(xe), want); x > -600 && r > 1e-29 {
 			t.Errorf("double-double exp(%g) off by %g", x, r)
 		}
@@ -496,8 +493,8 @@ func TestElementary(t *testing.T) {
 			t.Errorf("double-double 1 − exp(%g) off by %g", x, r)
 		}
 		y := randomK(rng, 1e-300, 1e300)
-		if l := math.Log(y); math.Abs(logf(y)-l) > 1e-15*(1+math.Abs(l)) {
-			t.Errorf("log(%g) = %.17g, want %.17g", y, logf(y), l)
+		if l := math.Log(y); math.Abs(fmath.Log(y)-l) > 1e-15*(1+math.Abs(l)) {
+			t.Errorf("log(%g) = %.17g, want %.17g", y, fmath.Log(y), l)
 		}
 	}
 }
