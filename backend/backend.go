@@ -38,6 +38,8 @@ type Backend interface {
 	// Enumerate visits the states of the job's shard. Enumerate (the function)
 	// does a whole job.
 	Enumerate(ctx context.Context, job *EnumerateJob) (*EnumeratePart, error)
+	// Roots writes the weight W that fits each problem of the job best to dst.
+	Roots(ctx context.Context, job RootsJob, dst RootsResult) error
 	// Close frees what the backend holds. Its samplers must be closed first.
 	Close() error
 }

@@ -172,7 +172,7 @@ func (s *Size) Solve(kern *Kernel, w []float64, p Distributions, first int) {
 		n := min(chunk, len(w)-i)
 		kern.solve(s, w[i:i+n], slope[:n], &p, first+i, v)
 		for k := range n {
-			if !(slope[k] >= polishFloor) {
+			if !(slope[k] >= polishFloor) || w[i+k] != w[i+k] {
 				w[i+k] = s.careful(p, first+i+k, v)
 			}
 		}
@@ -234,7 +234,7 @@ func (s *Size) careful(p Distributions, i int, v *solver) float64 {
 			return math.NaN()
 		}
 		if p.Low != nil {
-			if l := p.Low[j*p.Count+i]; !(math.Abs(l) <= float64(0x1p-50*x)) {
+			if l := p.Low[j*p.Count+i]; !(math.Abs(l) <= math.MaxFloat64) {
 				return math.NaN()
 			}
 		}
