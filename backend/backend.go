@@ -43,6 +43,8 @@ type Backend interface {
 	NewLattice(spec LatticeSpec) (Lattice, error)
 	// EnumerateRBM visits the states of an RBM's smaller layer.
 	EnumerateRBM(ctx context.Context, job *EnumerateRBMJob) (*RBMEnumeration, error)
+	// Roots writes the weight W that fits each problem of the job best to dst.
+	Roots(ctx context.Context, job RootsJob, dst RootsResult) error
 	// Close frees what the backend holds. Its samplers must be closed first.
 	Close() error
 }

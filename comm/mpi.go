@@ -194,7 +194,9 @@ func (w *world) collective(name string, f func() int32) error {
 	}
 	text := make([]byte, 1024)
 	var n int32
-	w.calls <- func() int32 { return call(w.errorMessage, uintptr(rc), uintptr(unsafe.Pointer(&text[0])), uintptr(unsafe.Pointer(&n))) }
+	w.calls <- func() int32 {
+		return call(w.errorMessage, uintptr(rc), uintptr(unsafe.Pointer(&text[0])), uintptr(unsafe.Pointer(&n)))
+	}
 	<-w.results
 	return fmt.Errorf("rank %d: %s: %s", w.rank, name, text[:max(0, min(int(n), len(text)))])
 }

@@ -37,6 +37,7 @@ func Run(t *testing.T, b backend.Backend) {
 	t.Run("means", func(t *testing.T) { means(t, b) })
 	t.Run("enumerate", func(t *testing.T) { enumerates(t, b) })
 	t.Run("enumerate-rbm", func(t *testing.T) { enumeratesRBMs(t, b) })
+	t.Run("roots", func(t *testing.T) { roots(t, b) })
 	t.Run("errors", func(t *testing.T) { refuses(t, b) })
 	t.Run("training", func(t *testing.T) { training(t, b) })
 	t.Run("training-statistics", func(t *testing.T) { trainingStatistics(t, b) })
