@@ -1,0 +1,72 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+
+	"kadanoff/backend"
+	"kadanoff/kernels/isa"
+	"kadanoff/spin"
+)
+
+// gibbsCase is a sweep v → h → v of an RBM whose speed has a goal.
+type gibbsCase struct {
+	visible, hidden, chains int
+	// goals in connections/s for one thread of an AMD Zen 4 core at 3.7 GHz,
+	// where the look-up of AVX-512 reaches 69 connections a cycle and that of
+	// AVX2 40 (2.5 float32 FMA peaks) before random numbers and acceptance.
+	goals map[isa.Level]float64
+	slow  bool
+}
+
+var gibbsCases = []gibbsCase{
+	{784, 500, 1000, map[isa.Level]float64{isa.AVX512: 1.9e11, isa.AVX2: 1.2e11, isa.Generic: 8e9}, false},
+	{64, 64, 4096, map[isa.Level]float64{isa.AVX512: 8.8e10, isa.AVX2: 5.0e10, isa.Generic: 3.3e9}, false},
+	{256, 256, 256, map[isa.Level]float64{isa.AVX512: 1.4e11, isa.AVX2: 9.0e10, isa.Generic: 6e9}, false},
+	// A training batch: less than a quarter below 1000 chains.
+	{784, 500, 100, map[isa.Level]float64{isa.AVX512: 1.43e11, isa.AVX2: 9.0e10, isa.Generic: 6e9}, false},
+	{4096, 4096, 256, map[isa.Level]float64{isa.AVX512: 1.5e11, isa.AVX2: 9.0e10, isa.Generic: 6e9}, true},
+}
+
+func gibbsBenchmarks() []Benchmark {
+	var bs []Benchmark
+	for _, c := range gibbsCases {
+		bs = append(bs, Benchmark{
+			Name: fmt.Sprintf("gibbs/%dx%dx%d", c.visible, c.hidden, c.chains),
+			Unit: "connections/s", Goal: perThread(c.goals), Slow: c.slow,
+			Prepare: func(_ context.Context, t *Target) (*Work, error) {
+				// Fields of order one, as in a trained machine.
+				n := newNumbers(21).rbm(c.visible, c.hidden, 2/sqrt32(c.visible), 0.25)
+				q, err := spin.Quantize(n)
+				if err != nil {
+					return nil, err
+				}
+				return gibbsWork(t, q, c.chains)
+			},
+		})
+	}
+	return bs
+}
+
+// gibbsWork is a full sweep of an RBM: both layers of all chains.
+func gibbsWork(t *Target, n *spin.Network, chains int) (*Work, error) {
+	s, err := t.Backend.NewSampler(backend.SamplerSpec{Network: n, Chains: chains, Seed: t.Seed})
+	if err != nil {
+		return nil, err
+	}
+	return &Work{
+		Do:    s.Sweep,
+		Units: 2 * float64(n.Layers[0]) * float64(n.Layers[1]) * float64(chains),
+		Close: s.Close,
+	}, nil
+}
+
+// sqrt32 returns the least power of two whose square is at least n: a root
+// that is the same on every machine.
+func sqrt32(n int) float32 {
+	r := float32(1)
+	for r*r < float32(n) {
+		r *= 2
+	}
+	return r
+}
