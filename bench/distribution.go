@@ -1,213 +1,190 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 
+	"kadanoff/exact"
 	"kadanoff/spin"
 )
 
-// distribution is the Boltzmann distribution of a small network, by summing
-// over all its states in float64.
+// distribution is what is known exactly about a network: means and pair
+// correlations of some of its units, and the probabilities of the states of
+// some.
 type distribution struct {
-	means []float64 // [units] ⟨s_i⟩
-	pairs []float64 // [units][units] ⟨s_i s_j⟩
-	// states[x] is the probability of the first units being in state x, bit i
-	// for unit first+i, summed over everything else.
-	states       []float64
-	first, count int
+	units  []int     // the units whose moments are known, ascending
+	means  []float64 // [units] ⟨s⟩
+	pairs  []float64 // [units][units] ⟨s s'⟩
+	listed []int     // the units whose states are listed
+	states []float64 // probability of each state of listed, bit i for its unit i
 }
 
-// couplings returns the network's weights over the temperature as a symmetric
-// matrix over all units, and the biases.
-func couplings(n *spin.Network, temperature float64) (j [][]float64, h []float64) {
-	u := n.Units()
-	scale := math.Ldexp(1/temperature, -int(n.Frac))
-	j, h = make([][]float64, u), make([]float64, u)
-	for i := range j {
-		j[i] = make([]float64, u)
-		h[i] = float64(n.Bias[i]) * scale
+// Limits of what is enumerated.
+const (
+	maxListed = 12      // units whose states make a histogram, where there is a choice
+	maxTerms  = 1 << 27 // states of the smaller layer times units of the other
+	maxPairs  = 1 << 28 // states times pairs of units whose moments are summed
+)
+
+// tooLarge reports why an RBM of these layers cannot be enumerated; it is
+// empty when it can.
+func tooLarge(visible, hidden int) string {
+	small, large := min(visible, hidden), max(visible, hidden)
+	if small > exact.MaxListed || large<<small > maxTerms {
+		return fmt.Sprintf("neither layer of %d×%d units is small enough to enumerate", visible, hidden)
 	}
+	return ""
+}
+
+// exactRBM enumerates the states of the smaller layer of an RBM. Of a larger
+// layer with too many pairs, evenly spread units are taken.
+func exactRBM(n *spin.Network, temperature float64) (*distribution, error) {
+	visible, hidden := n.Layers[0], n.Layers[1]
+	if reason := tooLarge(visible, hidden); reason != "" {
+		return nil, errors.New(reason)
+	}
+	unit := math.Ldexp(1/temperature, -int(n.Frac))
+	r := exact.RBM{
+		Visible: visible, Hidden: hidden, W: scaled(n.Blocks[0].W, unit),
+		B: scaled(n.Bias[:visible], unit), C: scaled(n.Bias[visible:], unit),
+	}
+	small, large := hidden, visible
+	first, other := visible, 0 // first units of the small and of the large layer
+	if hidden > visible {
+		r, small, large, first, other = r.Transpose(), visible, hidden, 0, visible
+	}
+	take := large
+	for take > 1 && take*take<<small > maxPairs {
+		take--
+	}
+	picked := make([]int, take)
+	for k := range picked {
+		picked[k] = k * large / take
+	}
+	m, err := r.PartialMoments(picked)
+	if err != nil {
+		return nil, err
+	}
+	d := &distribution{}
+	add := func(from, count int, mean []float64) {
+		for k := range count {
+			u := from + k
+			if from == other {
+				u = other + picked[k]
+			}
+			d.units, d.means = append(d.units, u), append(d.means, mean[k])
+		}
+	}
+	if other == 0 {
+		add(0, take, m.V)
+		add(first, small, m.H)
+	} else {
+		add(0, small, m.H)
+		add(other, take, m.V)
+	}
+	d.pairs = make([]float64, len(d.units)*len(d.units))
+	for i, u := range d.units {
+		for k, w := range d.units {
+			d.pairs[i*len(d.units)+k] = pairOf(m, picked, other, first, u, w)
+		}
+	}
+	// The histogram is of the visible layer if that is small, else of the
+	// smaller one.
+	if other == 0 && visible <= maxListed {
+		d.listed = span(0, visible)
+	} else {
+		d.listed, r = span(first, small), r.Transpose()
+	}
+	d.states, err = r.VisibleDistribution()
+	return d, err
+}
+
+// pairOf looks up ⟨s_u s_w⟩ in the moments of a machine whose visible units
+// begin at unit large and whose hidden units begin at unit small.
+func pairOf(m *exact.Moments, picked []int, large, small, u, w int) float64 {
+	place := func(u int) (hidden bool, k int) {
+		if in := u >= small && u < small+len(m.H); in {
+			return true, u - small
+		}
+		for k, i := range picked {
+			if large+i == u {
+				return false, k
+			}
+		}
+		panic("bench: unit without moments")
+	}
+	hu, i := place(u)
+	hw, k := place(w)
+	switch {
+	case hu && hw:
+		return m.HH[i*len(m.H)+k]
+	case hu:
+		return m.VH[k*len(m.H)+i]
+	case hw:
+		return m.VH[i*len(m.H)+k]
+	}
+	return m.VV[i*len(m.V)+k]
+}
+
+// exactNetwork enumerates all states of the free units of a network; fixed is
+// ±1 for the others and 0 for free ones, or nil.
+func exactNetwork(n *spin.Network, temperature float64, fixed []int) (*distribution, error) {
+	unit := math.Ldexp(1, -int(n.Frac))
+	d := &distribution{}
+	place := make([]int, n.Units())
+	for u := range place {
+		place[u] = -1
+		if fixed == nil || fixed[u] == 0 {
+			place[u] = len(d.units)
+			d.units = append(d.units, u)
+			if u < n.Layers[0] {
+				d.listed = append(d.listed, u)
+			}
+		}
+	}
+	count := len(d.units)
+	b := exact.Boltzmann{J: make([]float64, count*count), Field: make([]float64, count), T: temperature}
 	ptr, col, w := n.Neighbors()
-	for i := range u {
-		for k := ptr[i]; k < ptr[i+1]; k++ {
-			j[i][col[k]] += float64(w[k]) * scale
-		}
-	}
-	return j, h
-}
-
-// maxFree is the largest number of units whose states are enumerated.
-const maxFree = 20
-
-// enumerate sums over all states of the network's units, those that are fixed
-// (±1; 0 for free) excepted. The probabilities are of the states of layer 0.
-func enumerate(n *spin.Network, temperature float64, fixed []int) (*distribution, error) {
-	units := n.Units()
-	j, h := couplings(n, temperature)
-	s := make([]float64, units)
-	var free []int
-	for i := range s {
-		s[i] = -1
-		if fixed != nil && fixed[i] != 0 {
-			s[i] = float64(fixed[i])
-		} else {
-			free = append(free, i)
-		}
-	}
-	if len(free) > maxFree || n.Layers[0] > maxFree {
-		return nil, fmt.Errorf("%d free units, want at most %d to enumerate", len(free), maxFree)
-	}
-	d := newDistribution(units, 0, n.Layers[0])
-	field := make([]float64, units)
-	energy := 0.0
-	for i := range s {
-		for k := range s {
-			field[i] += j[i][k] * s[k]
-		}
-		energy -= s[i] * (h[i] + field[i]/2)
-	}
-	// Gray code: state g differs from the one before in one unit.
-	energies := make([]float64, 1<<len(free))
-	lowest := math.Inf(1)
-	walk := func(visit func(g int)) {
-		for g := range energies {
-			if g > 0 {
-				u := free[bits.TrailingZeros(uint(g))]
-				energy += 2 * s[u] * (h[u] + field[u])
-				s[u] = -s[u]
-				for k := range s {
-					field[k] += 2 * s[u] * j[k][u]
-				}
+	for i, u := range d.units {
+		b.Field[i] = float64(n.Bias[u]) * unit
+		for k := ptr[u]; k < ptr[u+1]; k++ {
+			if j := place[col[k]]; j >= 0 {
+				b.J[i*count+j] = float64(w[k]) * unit
+			} else {
+				b.Field[i] += float64(w[k]) * unit * float64(fixed[col[k]])
 			}
-			visit(g)
 		}
 	}
-	walk(func(g int) {
-		energies[g] = energy
-		lowest = min(lowest, energy)
-	})
-	z := 0.0
-	for g, e := range energies {
-		energies[g] = math.Exp(lowest - e)
-		z += energies[g]
+	var err error
+	if _, d.means, d.pairs, err = b.Moments(); err != nil {
+		return nil, err
 	}
-	for _, u := range free {
-		s[u] = -1
+	all, err := b.Distribution()
+	if err != nil {
+		return nil, err
 	}
-	clear(field)
-	for i := range s {
-		for k := range s {
-			field[i] += j[i][k] * s[k]
-		}
+	// Units of the first layer come first, so their state is the low bits.
+	d.states = make([]float64, 1<<len(d.listed))
+	for s, p := range all {
+		d.states[s&(len(d.states)-1)] += p
 	}
-	walk(func(g int) { d.add(energies[g]/z, s) })
-	d.mirror()
 	return d, nil
 }
 
-func newDistribution(units, first, count int) *distribution {
-	return &distribution{
-		means: make([]float64, units), pairs: make([]float64, units*units),
-		states: make([]float64, 1<<count), first: first, count: count,
+func scaled(x []int32, unit float64) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v) * unit
 	}
+	return y
 }
 
-// add adds a configuration of values, spins or conditional means that are
-// independent of each other, with weight p.
-func (d *distribution) add(p float64, s []float64) {
-	n, x := len(s), 0
-	for i := range d.count {
-		if s[d.first+i] > 0 {
-			x |= 1 << i
-		}
+// span returns the numbers from, from+1, … of n units.
+func span(from, n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = from + i
 	}
-	d.states[x] += p
-	for i, si := range s {
-		ps := p * si
-		d.means[i] += ps
-		row := d.pairs[i*n : i*n+n]
-		for k := i + 1; k < n; k++ {
-			row[k] += ps * s[k]
-		}
-	}
-}
-
-// mirror fills the lower triangle of the pairs and their diagonal.
-func (d *distribution) mirror() {
-	n := len(d.means)
-	for i := range n {
-		d.pairs[i*n+i] = 1
-		for k := range i {
-			d.pairs[i*n+k] = d.pairs[k*n+i]
-		}
-	}
-}
-
-// enumerateRBM sums over all states of the smaller layer of an RBM, the other
-// one by its conditional means. The probabilities are of the smaller layer.
-func enumerateRBM(n *spin.Network, temperature float64) (*distribution, error) {
-	outer, inner := 0, 1
-	if n.Layers[1] < n.Layers[0] {
-		outer, inner = 1, 0
-	}
-	count, units := n.Layers[outer], n.Units()
-	if count > maxFree {
-		return nil, fmt.Errorf("layers of %d and %d units: want one of at most %d to enumerate", n.Layers[0], n.Layers[1], maxFree)
-	}
-	j, h := couplings(n, temperature)
-	fo, fi := n.First(outer), n.First(inner)
-	fields := append([]float64(nil), h[fi:fi+n.Layers[inner]]...)
-	s := make([]float64, units)
-	bias := 0.0
-	for o := fo; o < fo+count; o++ {
-		s[o] = -1
-		bias -= h[o]
-		for a := range fields {
-			fields[a] -= j[fi+a][o]
-		}
-	}
-	start := append([]float64(nil), fields...)
-	d := newDistribution(units, fo, count)
-	logs := make([]float64, 1<<count)
-	walk := func(visit func(g int)) {
-		for g := range logs {
-			if g > 0 {
-				o := fo + bits.TrailingZeros(uint(g))
-				s[o] = -s[o]
-				bias += 2 * s[o] * h[o]
-				for a := range fields {
-					fields[a] += 2 * s[o] * j[fi+a][o]
-				}
-			}
-			visit(g)
-		}
-	}
-	highest := math.Inf(-1)
-	walk(func(g int) {
-		logs[g] = bias
-		for _, f := range fields {
-			f = math.Abs(f)
-			logs[g] += f + math.Log1p(math.Exp(-2*f))
-		}
-		highest = max(highest, logs[g])
-	})
-	z := 0.0
-	for g, l := range logs {
-		logs[g] = math.Exp(l - highest)
-		z += logs[g]
-	}
-	for o := fo; o < fo+count; o++ {
-		s[o] = -1
-	}
-	copy(fields, start)
-	walk(func(g int) {
-		for a, f := range fields {
-			s[fi+a] = math.Tanh(f)
-		}
-		d.add(logs[g]/z, s)
-	})
-	d.mirror()
-	return d, nil
+	return s
 }

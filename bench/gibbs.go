@@ -69,9 +69,9 @@ func (m machine) check() Check {
 		}
 		var err error
 		if len(s.network.Layers) == 2 && len(s.network.Blocks) == 1 && s.fixed == nil {
-			s.exact, err = enumerateRBM(s.network, m.temperature)
+			s.exact, err = exactRBM(s.network, m.temperature)
 		} else {
-			s.exact, err = enumerate(s.network, m.temperature, s.fixed)
+			s.exact, err = exactNetwork(s.network, m.temperature, s.fixed)
 		}
 		return s, err
 	})
@@ -106,7 +106,7 @@ func balancedWeights(ctx context.Context, t *Target) ([]Result, error) {
 	network, patterns := newNumbers(12).balanced(pairs, hidden, chains)
 	j := &conditionals{network: fixed(network), patterns: patterns, sweeps: t.sample(40)}
 	for range chains {
-		j.temperatures = append(j.temperatures, 1.25)
+		j.temperatures = append(j.temperatures, 0.75)
 	}
 	return j.run(ctx, t, "gibbs/balanced")
 }

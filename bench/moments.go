@@ -109,29 +109,28 @@ func (s *sampling) run(ctx context.Context, t *Target, name string) (results []R
 // observer adds up spins and products of two spins over chains and times.
 type observer struct {
 	exact  *distribution
-	units  int
 	words  int
 	times  int
-	means  [][]int32 // [unit][group] Σ s
+	means  [][]int32 // [unit][group] Σ s, of the units of exact
 	pairs  [][]int32 // [pair][group] Σ s s', pairs i < k in order
 	counts []int32   // [states][group], of exact.states; nil if there are too many
 	index  [64]int
 }
 
 func newObserver(state *spin.Batch, s *sampling) *observer {
-	o := &observer{exact: s.exact, units: state.Units, words: state.Words}
-	groups := state.Chains / groupChains
+	o := &observer{exact: s.exact, words: state.Words}
+	groups, units := state.Chains/groupChains, len(s.exact.units)
 	if n := len(s.exact.states); n <= s.chains*s.times/2 {
 		o.counts = make([]int32, n*groups)
 	}
-	o.means = make([][]int32, o.units)
-	for i := range o.means {
-		o.means[i] = make([]int32, groups)
+	zeros := func(n int) [][]int32 {
+		x := make([][]int32, n)
+		for i := range x {
+			x[i] = make([]int32, groups)
+		}
+		return x
 	}
-	o.pairs = make([][]int32, o.units*(o.units-1)/2)
-	for i := range o.pairs {
-		o.pairs[i] = make([]int32, groups)
-	}
+	o.means, o.pairs = zeros(units), zeros(units*(units-1)/2)
 	return o
 }
 
@@ -147,13 +146,13 @@ func addGroups(sums []int32, word int, w uint64) {
 func (o *observer) observe(b *spin.Batch) {
 	o.times++
 	pair := 0
-	for i := range o.units {
-		ri := b.Row(i)
+	for i, u := range o.exact.units {
+		ri := b.Row(u)
 		for w, x := range ri {
 			addGroups(o.means[i], w, ^x)
 		}
-		for k := i + 1; k < o.units; k++ {
-			rk, sums := b.Row(k), o.pairs[pair]
+		for _, v := range o.exact.units[i+1:] {
+			rk, sums := b.Row(v), o.pairs[pair]
 			for w, x := range ri {
 				addGroups(sums, w, x^rk[w])
 			}
@@ -166,8 +165,8 @@ func (o *observer) observe(b *spin.Batch) {
 	groups := o.words * 64 / groupChains
 	for w := range o.words {
 		clear(o.index[:])
-		for i := range o.exact.count {
-			x := b.Row(o.exact.first + i)[w]
+		for i, u := range o.exact.listed {
+			x := b.Row(u)[w]
 			for c := range o.index {
 				o.index[c] |= int(x>>c&1) << i
 			}
@@ -180,7 +179,7 @@ func (o *observer) observe(b *spin.Batch) {
 
 // differ returns how many of a backend's sums are not those counted here.
 func (o *observer) differ(m *backend.Moments) int {
-	bad := 0
+	bad, units := 0, len(m.Means)
 	want := func(got, want int64) {
 		if got != want {
 			bad++
@@ -188,13 +187,13 @@ func (o *observer) differ(m *backend.Moments) int {
 	}
 	want(m.Samples, int64(o.times)*int64(o.words)*64)
 	pair := 0
-	for i := range o.units {
-		want(m.Means[i], total(o.means[i]))
-		want(m.Pairs[i*o.units+i], m.Samples)
-		for k := i + 1; k < o.units; k++ {
+	for i, u := range o.exact.units {
+		want(m.Means[u], total(o.means[i]))
+		want(m.Pairs[u*units+u], m.Samples)
+		for _, v := range o.exact.units[i+1:] {
 			sum := total(o.pairs[pair])
-			want(m.Pairs[i*o.units+k], sum)
-			want(m.Pairs[k*o.units+i], sum)
+			want(m.Pairs[u*units+v], sum)
+			want(m.Pairs[v*units+u], sum)
 			pair++
 		}
 	}
@@ -211,7 +210,6 @@ func total(x []int32) int64 {
 
 // results compares with the exact distribution.
 func (o *observer) results(name string, s *sampling) []Result {
-	free := func(u int) bool { return s.fixed == nil || s.fixed[u] == 0 }
 	groups := len(o.means[0])
 	samples := float64(o.times) * float64(groups*groupChains)
 	// inflation is the largest ratio of a mean's variance to that of as many
@@ -233,14 +231,11 @@ func (o *observer) results(name string, s *sampling) []Result {
 	}
 	var means, pairs []comparison
 	pair := 0
-	for i := range o.units {
-		if free(i) {
-			means = append(means, compare(o.means[i], s.exact.means[i]))
-		}
-		for k := i + 1; k < o.units; k++ {
-			if free(i) || free(k) {
-				pairs = append(pairs, compare(o.pairs[pair], s.exact.pairs[i*o.units+k]))
-			}
+	units := len(s.exact.units)
+	for i := range units {
+		means = append(means, compare(o.means[i], s.exact.means[i]))
+		for k := i + 1; k < units; k++ {
+			pairs = append(pairs, compare(o.pairs[pair], s.exact.pairs[i*units+k]))
 			pair++
 		}
 	}

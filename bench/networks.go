@@ -117,7 +117,7 @@ func small4x3() *spin.Net[float32] {
 // balanced returns an RBM whose visible units come in pairs with opposite
 // strong weights, and patterns in which both units of a pair are equal: each
 // hidden field is its bias alone, whatever the pattern, and a small error of
-// any one weight shows at once. The biases span ±4.
+// any one weight shows at once. The biases span ±1.5.
 func (r *numbers) balanced(pairs, hidden, chains int) (*spin.Net[float32], *spin.Batch) {
 	w := make([]float32, 2*pairs*hidden)
 	for p := range pairs {
@@ -129,7 +129,7 @@ func (r *numbers) balanced(pairs, hidden, chains int) (*spin.Net[float32], *spin
 	}
 	c := make([]float32, hidden)
 	for a := range c {
-		c[a] = 8*float32(a)/float32(max(hidden-1, 1)) - 4
+		c[a] = 3*float32(a)/float32(max(hidden-1, 1)) - 1.5
 	}
 	one := r.coins(pairs, chains)
 	both := spin.NewBatch(2*pairs, chains)
