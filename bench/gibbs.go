@@ -33,26 +33,30 @@ func gibbs() Area {
 // machine is a small machine that is sampled and enumerated.
 type machine struct {
 	name           string
-	network        func() *spin.Net[float32]
+	network        func() (*spin.Network, error)
 	temperature    float64
 	fixed          map[int]int // clamped units and their spins
 	burnIn, stride int
 }
 
 func machines() []machine {
-	rbm := func(seed uint64, v, h int, w, b float32) func() *spin.Net[float32] {
-		return func() *spin.Net[float32] { return newNumbers(seed).rbm(v, h, w, b) }
+	built := func(make func() *spin.Net[float32]) func() (*spin.Network, error) {
+		return func() (*spin.Network, error) { return spin.Quantize(make()) }
+	}
+	rbm := func(seed uint64, v, h int, w, b float32) func() (*spin.Network, error) {
+		return built(func() *spin.Net[float32] { return newNumbers(seed).rbm(v, h, w, b) })
 	}
 	return []machine{
-		{name: "rbm-4x3", network: small4x3, temperature: 1, burnIn: 30, stride: 1},
+		{name: "rbm-4x3", network: built(small4x3), temperature: 1, burnIn: 30, stride: 1},
 		{name: "rbm-1x1", network: rbm(1, 1, 1, 1, 1), temperature: 1, burnIn: 30, stride: 1},
 		{name: "rbm-7x11-weak", network: rbm(2, 7, 11, 0.25, 0.25), temperature: 1, burnIn: 30, stride: 1},
 		{name: "rbm-12x10-weak", network: rbm(3, 12, 10, 0.25, 0.5), temperature: 1, burnIn: 30, stride: 1},
 		{name: "rbm-12x10-strong", network: rbm(4, 12, 10, 0.75, 1), temperature: 1, burnIn: 64, stride: 4},
 		{name: "rbm-11x7-warm", network: rbm(5, 11, 7, 2, 2), temperature: 3.7, burnIn: 60, stride: 4},
-		{name: "boltzmann-7x5", network: func() *spin.Net[float32] { return newNumbers(6).boltzmann(7, 5, 0.4, 0.4) }, temperature: 1, burnIn: 60, stride: 2},
-		{name: "torus-4x4", network: func() *spin.Net[float32] { return torus(4, 0.0625) }, temperature: 3.5, burnIn: 40, stride: 2},
+		{name: "boltzmann-7x5", network: built(func() *spin.Net[float32] { return newNumbers(6).boltzmann(7, 5, 0.4, 0.4) }), temperature: 1, burnIn: 60, stride: 2},
+		{name: "torus-4x4", network: built(func() *spin.Net[float32] { return torus(4, 0.0625) }), temperature: 3.5, burnIn: 40, stride: 2},
 		{name: "clamped-9x7", network: rbm(7, 9, 7, 0.75, 0.5), temperature: 1, fixed: map[int]int{0: 1, 3: -1, 8: 1, 10: -1}, burnIn: 60, stride: 2},
+		digitsMachine(),
 	}
 }
 
@@ -60,14 +64,17 @@ func machines() []machine {
 // once, by the first target that asks.
 func (m machine) check() Check {
 	exact := sync.OnceValues(func() (*sampling, error) {
-		s := &sampling{network: fixed(m.network()), temperature: m.temperature, burnIn: m.burnIn, stride: m.stride}
+		n, err := m.network()
+		if err != nil {
+			return nil, err
+		}
+		s := &sampling{network: n, temperature: m.temperature, burnIn: m.burnIn, stride: m.stride}
 		if m.fixed != nil {
 			s.fixed = make([]int, s.network.Units())
 			for u, v := range m.fixed {
 				s.fixed[u] = v
 			}
 		}
-		var err error
 		if len(s.network.Layers) == 2 && len(s.network.Blocks) == 1 && s.fixed == nil {
 			s.exact, err = exactRBM(s.network, m.temperature)
 		} else {
@@ -92,7 +99,11 @@ func (m machine) check() Check {
 func fieldRange(ctx context.Context, t *Target) ([]Result, error) {
 	const visible, hidden, chains = 19, 37, 1024
 	r := newNumbers(11)
-	j := &conditionals{network: fixed(r.rbm(visible, hidden, 2, 2)), patterns: r.coins(visible, chains), sweeps: t.sample(12)}
+	n, err := spin.Quantize(r.rbm(visible, hidden, 2, 2))
+	if err != nil {
+		return nil, err
+	}
+	j := &conditionals{network: n, patterns: r.coins(visible, chains), sweeps: t.sample(12)}
 	ladder := []float64{0.3, 0.8, 1.25, 1.7, 2.5, 4, 9, 0, 1e6}
 	for c := range chains {
 		j.temperatures = append(j.temperatures, ladder[c%len(ladder)])
@@ -104,7 +115,11 @@ func fieldRange(ctx context.Context, t *Target) ([]Result, error) {
 func balancedWeights(ctx context.Context, t *Target) ([]Result, error) {
 	const pairs, hidden, chains = 9, 17, 1024
 	network, patterns := newNumbers(12).balanced(pairs, hidden, chains)
-	j := &conditionals{network: fixed(network), patterns: patterns, sweeps: t.sample(40)}
+	n, err := spin.Quantize(network)
+	if err != nil {
+		return nil, err
+	}
+	j := &conditionals{network: n, patterns: patterns, sweeps: t.sample(40)}
 	for range chains {
 		j.temperatures = append(j.temperatures, 0.75)
 	}

@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"kadanoff/backend"
+	kernel "kadanoff/kernels/gibbs"
 	"kadanoff/kernels/isa"
 	"kadanoff/spin"
 )
@@ -36,7 +38,7 @@ func gibbsBenchmarks() []Benchmark {
 			Unit: "connections/s", Goal: perThread(c.goals), Slow: c.slow,
 			Prepare: func(_ context.Context, t *Target) (*Work, error) {
 				// Fields of order one, as in a trained machine.
-				n := newNumbers(21).rbm(c.visible, c.hidden, 2/sqrt32(c.visible), 0.25)
+				n := newNumbers(21).rbm(c.visible, c.hidden, 2/rootScale(c.visible), 0.25)
 				q, err := spin.Quantize(n)
 				if err != nil {
 					return nil, err
@@ -56,14 +58,45 @@ func gibbsWork(t *Target, n *spin.Network, chains int) (*Work, error) {
 	}
 	return &Work{
 		Do:    s.Sweep,
+		Limit: lookRate(t),
 		Units: 2 * float64(n.Layers[0]) * float64(n.Layers[1]) * float64(chains),
 		Close: s.Close,
 	}, nil
 }
 
-// sqrt32 returns the least power of two whose square is at least n: a root
+// lookRate returns the connections a second that the look-ups of the target's
+// path could do alone on all its threads, 0 where nothing limits it that way.
+func lookRate(t *Target) float64 {
+	if t.Name != "cpu" {
+		return 0
+	}
+	return probe(t.Level).Look * float64(t.Threads)
+}
+
+// probes holds the instruction rates that were measured in this process.
+var probes struct {
+	sync.Mutex
+	rates map[isa.Level]kernel.Rates
+}
+
+// probe measures the instruction rates of a level, once.
+func probe(l isa.Level) kernel.Rates {
+	probes.Lock()
+	defer probes.Unlock()
+	r, ok := probes.rates[l]
+	if !ok {
+		if probes.rates == nil {
+			probes.rates = map[isa.Level]kernel.Rates{}
+		}
+		r = kernel.Probe(l)
+		probes.rates[l] = r
+	}
+	return r
+}
+
+// rootScale returns the least power of two whose square is at least n: a root
 // that is the same on every machine.
-func sqrt32(n int) float32 {
+func rootScale(n int) float32 {
 	r := float32(1)
 	for r*r < float32(n) {
 		r *= 2

@@ -9,6 +9,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/backend/ref"
 	"kadanoff/exact"
+	"kadanoff/spin"
 )
 
 // refTarget is the reference backend as a target; with another backend in its
@@ -138,8 +139,17 @@ var truth4x3 = []float64{
 	0.09312839953835704772449529, 0.06105045421672570239159997, 0.1021212652910056420629097, 0.05760533742622753918216117,
 }
 
+func quantized(t *testing.T, n *spin.Net[float32]) *spin.Network {
+	t.Helper()
+	q, err := spin.Quantize(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
 func TestSmallMachineAgainstTruth(t *testing.T) {
-	q := fixed(small4x3())
+	q := quantized(t, small4x3())
 	d, err := exactRBM(q, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +178,7 @@ func TestSmallMachineAgainstTruth(t *testing.T) {
 // larger one.
 func TestExactRBMIsExactNetwork(t *testing.T) {
 	for _, shape := range [][2]int{{5, 3}, {3, 7}, {4, 4}, {1, 1}} {
-		n := fixed(newNumbers(3).rbm(shape[0], shape[1], 1, 0.5))
+		n := quantized(t, newNumbers(3).rbm(shape[0], shape[1], 1, 0.5))
 		a, err := exactRBM(n, 1.5)
 		if err != nil {
 			t.Fatal(err)
@@ -192,7 +202,7 @@ func TestExactRBMIsExactNetwork(t *testing.T) {
 
 // Clamping a unit is conditioning on it.
 func TestExactNetworkConditions(t *testing.T) {
-	n := fixed(newNumbers(4).boltzmann(3, 2, 0.5, 0.5))
+	n := quantized(t, newNumbers(4).boltzmann(3, 2, 0.5, 0.5))
 	all, err := exactNetwork(n, 1, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"fmt"
 	"math"
 
 	"kadanoff/spin"
@@ -138,13 +137,4 @@ func (r *numbers) balanced(pairs, hidden, chains int) (*spin.Net[float32], *spin
 		copy(both.Row(2*p+1), one.Row(p))
 	}
 	return spin.RBM(2*pairs, hidden, w, make([]float32, 2*pairs), c), both
-}
-
-// fixed turns one of the networks above into fixed point.
-func fixed(n *spin.Net[float32]) *spin.Network {
-	q, err := spin.Quantize(n)
-	if err != nil {
-		panic(fmt.Sprintf("bench: a built-in network does not fit: %v", err))
-	}
-	return q
 }
