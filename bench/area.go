@@ -12,6 +12,9 @@ type Area struct {
 	Short      string // what it measures, one line for --help
 	Checks     []Check
 	Benchmarks []Benchmark
+	// Sized, if not nil, makes a benchmark of another size from the value of
+	// --case; its error says what a size looks like.
+	Sized func(size string) (Benchmark, error)
 }
 
 // Areas returns all areas, in the order in which they run. A new area is one

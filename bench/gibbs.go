@@ -26,7 +26,7 @@ func gibbs() Area {
 			Run:  func(ctx context.Context, t *Target) ([]Result, error) { return digests(ctx, t, &c) },
 		})
 	}
-	a.Benchmarks = gibbsBenchmarks()
+	a.Benchmarks, a.Sized = gibbsBenchmarks(), gibbsSized
 	return a
 }
 

@@ -38,20 +38,11 @@ const (
 	fullPerWork  = time.Second
 )
 
-// Run carries out a plan. It returns the records made so far with any error,
-// which is the context's if that ended.
-func Run(ctx context.Context, p *Plan) (*Report, error) {
+// Run carries out a plan on targets, which stay open. It returns the records
+// made so far with any error, which is the context's if that ended.
+func Run(ctx context.Context, p *Plan, targets []*Target) (*Report, error) {
 	report := &Report{Machine: ThisMachine(), Records: []Record{}}
 	watch, watched := watchLoad()
-	targets, err := p.Open()
-	if err != nil {
-		return report, err
-	}
-	defer func() {
-		for _, t := range targets {
-			_ = t.Close()
-		}
-	}()
 	timings, extra, err := p.timings(targets)
 	defer func() {
 		for _, t := range extra {
@@ -234,22 +225,33 @@ func (p *Plan) wants(area string, b *Benchmark) bool {
 	return false
 }
 
-// CheckCases reports a wanted case that no area of the plan has.
-func (p *Plan) CheckCases() error {
-	for _, c := range p.Cases {
+// AddCases makes the plan time these cases of its areas only: names of
+// benchmarks, or sizes that an area can make one for.
+func (p *Plan) AddCases(cases []string) error {
+	for _, c := range cases {
 		found := false
 		var names []string
 		one := Plan{Cases: []string{c}}
-		for _, a := range p.Areas {
-			for i := range a.Benchmarks {
-				found = found || one.wants(a.Name, &a.Benchmarks[i])
-				names = append(names, strings.TrimPrefix(a.Benchmarks[i].Name, a.Name+"/"))
+		for i := range p.Areas {
+			a := &p.Areas[i]
+			for k := range a.Benchmarks {
+				found = found || one.wants(a.Name, &a.Benchmarks[k])
+				names = append(names, strings.TrimPrefix(a.Benchmarks[k].Name, a.Name+"/"))
+			}
+			if !found && a.Sized != nil {
+				b, err := a.Sized(c)
+				if err != nil {
+					return fmt.Errorf("--case %q: %w, as %s", c, err, strings.Join(names, ", "))
+				}
+				a.Benchmarks = append(a.Benchmarks[:len(a.Benchmarks):len(a.Benchmarks)], b)
+				found = true
 			}
 		}
 		if !found {
 			return fmt.Errorf("--case %q: want one of %s", c, strings.Join(names, ", "))
 		}
 	}
+	p.Cases = append(p.Cases, cases...)
 	return nil
 }
 

@@ -42,6 +42,22 @@ func counting(checks *atomic.Int64, fail error) Area {
 	return a
 }
 
+func open(t *testing.T, s Selection) []*Target {
+	t.Helper()
+	targets, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, target := range targets {
+			if err := target.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return targets
+}
+
 func TestRun(t *testing.T) {
 	var done atomic.Int64
 	last := 0
@@ -54,7 +70,8 @@ func TestRun(t *testing.T) {
 			last = n
 		},
 	}
-	r, err := Run(context.Background(), p)
+	targets := open(t, p.Selection)
+	r, err := Run(context.Background(), p, targets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,13 +93,14 @@ func TestRun(t *testing.T) {
 func TestRunEndsWithFirstError(t *testing.T) {
 	var done atomic.Int64
 	boom := errors.New("boom")
-	_, err := Run(context.Background(), &Plan{Selection: Selection{Backend: "ref"}, Areas: []Area{counting(&done, boom)}, Checks: true})
+	targets := open(t, Selection{Backend: "ref"})
+	_, err := Run(context.Background(), &Plan{Areas: []Area{counting(&done, boom)}, Checks: true}, targets)
 	if !errors.Is(err, boom) || !strings.Contains(err.Error(), "count/3 on ref") {
 		t.Errorf("error is %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := Run(ctx, &Plan{Selection: Selection{Backend: "ref"}, Areas: []Area{counting(&done, nil)}, Checks: true}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, &Plan{Areas: []Area{counting(&done, nil)}, Checks: true}, targets); !errors.Is(err, context.Canceled) {
 		t.Errorf("with an ended context the error is %v", err)
 	}
 }
@@ -115,12 +133,27 @@ func TestPlanCases(t *testing.T) {
 			t.Errorf("benchmarks take %v, want at most %v", budget, most)
 		}
 	}
-	p := &Plan{Areas: areas, Cases: []string{"spin", "nosuch"}}
-	if err := p.CheckCases(); err == nil || !strings.Contains(err.Error(), "nosuch") || !strings.Contains(err.Error(), "spin, slow, none") {
+	p := &Plan{Areas: areas}
+	if err := p.AddCases([]string{"spin", "nosuch"}); err == nil || !strings.Contains(err.Error(), "nosuch") || !strings.Contains(err.Error(), "spin, slow, none") {
 		t.Errorf("an unknown case: %v", err)
 	}
-	if err := (&Plan{Areas: areas, Cases: []string{"spin"}}).CheckCases(); err != nil {
-		t.Error(err)
+	if err := p.AddCases([]string{"spin"}); err != nil || len(p.Cases) != 1 {
+		t.Error(err, p.Cases)
+	}
+}
+
+func TestGibbsSizes(t *testing.T) {
+	for size, ok := range map[string]bool{
+		"5x3x7": true, "784x500x1000": true, "0x3x7": false, "5x3": false, "5x3x7x9": false, "5x3x7 ": false, "-5x3x7": false,
+		"70000x3x7": false, "65536x65536x1": false, "x": false, "axbxc": false, "16384x4096x33554432": false,
+	} {
+		p := &Plan{Areas: []Area{gibbs()}}
+		if err := p.AddCases([]string{size}); (err == nil) != ok {
+			t.Errorf("size %q: %v", size, err)
+		}
+	}
+	if len(gibbs().Benchmarks) != len(gibbsCases) {
+		t.Error("a size that was asked for stays")
 	}
 }
 

@@ -73,7 +73,8 @@ const minExpected = 10
 
 // distributionResults compares a histogram with the exact probabilities p of
 // its states: Pearson's χ², and the Kullback-Leibler divergence of the measured
-// distribution from the exact one in nats.
+// distribution from the exact one in nats. What is exact is their expected
+// value for samples of p.
 //
 // counts has the shape [states][groups], perGroup samples in each group; groups
 // are independent, samples of one group need not be. χ² is divided by the mean
@@ -128,7 +129,7 @@ func distributionResults(name string, counts []int32, groups int, perGroup float
 	each := ratio / (2 * samples)
 	return []Result{
 		{Name: name + "/chi-square", Exact: freedom, Measured: chi2 / ratio, Error: spread, Limit: bound - freedom},
-		{Name: name + "/kl-divergence", Measured: kl, Error: spread * each, Limit: bound * each, Unit: "nats"},
+		{Name: name + "/kl-divergence", Exact: freedom * each, Measured: kl, Error: spread * each, Limit: (bound - freedom) * each, Unit: "nats"},
 	}
 }
 
