@@ -46,3 +46,10 @@ generated: generate ## generated files are up to date
 .PHONY: bench
 bench: ## checks and speeds of this machine
 	go run ./cmd/rbmbench
+
+.PHONY: peers
+peers: build ## ours beside numpy and torch (installs them to bench/peers/venv)
+	test -x bench/peers/venv/bin/python || python3 -m venv bench/peers/venv
+	bench/peers/venv/bin/pip install -q -r bench/peers/requirements.txt
+	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads 1
+	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads $$(nproc)
