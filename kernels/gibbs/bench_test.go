@@ -139,9 +139,9 @@ func BenchmarkMoments(b *testing.B) {
 	})
 }
 
-// A 64×64 checkerboard with 1024 chains: one colour, four neighbours a unit.
+// A 32×32 checkerboard with 128 chains: one colour, four neighbours a unit.
 func BenchmarkList(b *testing.B) {
-	const size, chains = 64, 1024
+	const size, chains = 32, 128
 	n := size * size
 	r := rand.New(rand.NewPCG(1, 2))
 	s := &ListStep{State: randomRows(r, n, chains), Bias: make([]int32, n), RowPtr: []int{0}, Word1: chains / 64}

@@ -247,6 +247,7 @@ func (k *Kernel) List(s *ListStep, sc *Scratch) {
 	if s.Word0 == s.Word1 {
 		return
 	}
+	sc.held = indexed{} // the draws of the list replace those of a step
 	k.path.list(s, sc)
 	if s.Word1*64 > s.Chains {
 		m := spin.TailMask(s.Chains)
