@@ -125,6 +125,18 @@ func probe(l isa.Level) kernel.Rates {
 	return r
 }
 
+// rates lists the instruction rates of the CPU targets' instruction sets.
+func rates(targets []*Target) []Rates {
+	var list []Rates
+	for _, t := range targets {
+		if t.Name == "cpu" {
+			r := probe(t.Level)
+			list = append(list, Rates{ISA: t.ISA, Clock: r.Clock, FMA: r.FMA, Look: r.Look, Limited: r.Limited})
+		}
+	}
+	return list
+}
+
 // rootScale returns the least power of two whose square is at least n: a root
 // that is the same on every machine.
 func rootScale(n int) float32 {

@@ -25,7 +25,18 @@ type Machine struct {
 	Go         string   `json:"go"`
 	GOAMD64    string   `json:"goamd64,omitempty"`
 	ISA        []string `json:"isa"`                   // instruction sets present, weakest first
+	Rates      []Rates  `json:"rates,omitempty"`       // of each instruction set that was timed
 	OtherCores *float64 `json:"other_cores,omitempty"` // cores that other processes kept busy, on average
+}
+
+// Rates are what one core does a second at best with an instruction set. What
+// a build or machine cannot measure is 0.
+type Rates struct {
+	ISA     string  `json:"isa"`
+	Clock   float64 `json:"clock_hz"`
+	FMA     float64 `json:"fma"`               // float32 multiply-adds/s
+	Look    float64 `json:"look_up,omitempty"` // connections/s of the look-ups alone that limit gibbs
+	Limited string  `json:"limited_by,omitempty"`
 }
 
 // ThisMachine describes the machine that the process runs on.

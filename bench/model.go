@@ -124,5 +124,5 @@ func digitsMachine() machine {
 		}
 		return spin.Quantize(n)
 	})
-	return machine{name: "digits-64x16", network: network, temperature: 1, burnIn: 100, stride: 4}
+	return machine{name: "digits-64x16", network: network, temperature: 1, burnIn: 40, stride: 4}
 }

@@ -68,6 +68,9 @@ func Run(ctx context.Context, p *Plan, targets []*Target) (*Report, error) {
 		}
 		progress.done(tm.benchmark.Name)
 	}
+	if p.Benchmarks {
+		report.Machine.Rates = rates(targets)
+	}
 	if watched {
 		others := watch.others()
 		report.Machine.OtherCores = &others

@@ -77,6 +77,7 @@ func TestMainJob(t *testing.T) {
 }
 
 func TestOneKernel(t *testing.T) {
+	t.Setenv(isa.EnvVar, "") // every path
 	args := []string{"gibbs", "--quick", "--case", "5x3x64", "--backend", "cpu", "--threads", "1"}
 	code, stdout, stderr := run(context.Background(), append(args, "--format", "json")...)
 	var r bench.Report

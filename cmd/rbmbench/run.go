@@ -41,10 +41,10 @@ func (f *flags) plan(cmd *cobra.Command, areas []bench.Area) (*bench.Plan, error
 	if cmd.Flags().Changed("threads") {
 		p.Threads = f.Threads
 	}
-	if f.Forced {
-		if f.Backend == "ref" {
-			return nil, cli.Usage("--isa %s: --backend ref is scalar Go, leave one of them out", f.ISA)
-		}
+	if f.Backend == "ref" && cmd.Flags().Changed("isa") {
+		return nil, cli.Usage("--isa %s: --backend ref is scalar Go, leave one of them out", f.ISA)
+	}
+	if f.Forced && f.Backend != "ref" {
 		p.Level = &f.ISA
 	}
 	return p, nil

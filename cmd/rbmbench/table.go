@@ -42,6 +42,12 @@ func machine(b *strings.Builder, m *bench.Machine) {
 		fmt.Fprintf(b, "; other processes kept %.1f cores busy: distrust the speeds", *m.OtherCores)
 	}
 	b.WriteByte('\n')
+	for _, r := range m.Rates {
+		if r.Look > 0 {
+			fmt.Fprintf(b, "%s on one core: %sHz, %sFMA/s in float32, %sconnections/s of %s alone, the limit below\n",
+				r.ISA, quantity(r.Clock), quantity(r.FMA), quantity(r.Look), r.Limited)
+		}
+	}
 }
 
 func path(r *bench.Record) string {
