@@ -165,10 +165,10 @@ func (s *ising) start() {
 	if s.spec.Random {
 		dst := make([]int8, s.sites)
 		for r := range s.levels {
-			for site := range dst {
+			for site := 0; site < len(dst); site += 128 {
 				b := philox.Block(philox.Counter(philox.Init, uint32(s.spec.First+r), uint32(site>>7), s.spec.FirstSweep), s.key)
-				for k := site; k < len(dst) && k>>7 == site>>7; k++ {
-					dst[k] = int8(b[k>>5&3]>>(k&31)&1)<<1 - 1
+				for k := range min(128, len(dst)-site) {
+					dst[site+k] = int8(b[k>>5]>>(k&31)&1)<<1 - 1
 				}
 			}
 			s.put(r, dst)
