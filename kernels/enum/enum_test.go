@@ -371,7 +371,7 @@ func BenchmarkMinPlus(b *testing.B) {
 			for b.Loop() {
 				k.MinPlus(dst, p, q, r)
 			}
-			rate(b, 256*n, "states")
+			report(b, 256*n, "states")
 		})
 	}
 }
@@ -385,7 +385,7 @@ func BenchmarkProduct(b *testing.B) {
 			for b.Loop() {
 				k.Product(dst, p, q)
 			}
-			rate(b, 128*n, "states")
+			report(b, 128*n, "states")
 		})
 	}
 }
@@ -409,7 +409,7 @@ func BenchmarkFactors(b *testing.B) {
 			for b.Loop() {
 				k.Factors(man, exp, y, x)
 			}
-			rate(b, 128*n, "factors")
+			report(b, 128*n, "factors")
 		})
 	}
 }
@@ -425,11 +425,21 @@ func BenchmarkExp(b *testing.B) {
 			for b.Loop() {
 				k.Exp(x, x)
 			}
-			rate(b, len(x), "exp")
+			report(b, len(x), "exp")
 		})
 	}
 }
 
-func rate(b *testing.B, perCall int, unit string) {
+func report(b *testing.B, perCall int, unit string) {
 	b.ReportMetric(float64(perCall)*float64(b.N)/b.Elapsed().Seconds()/1e9, fmt.Sprintf("G%s/s", unit))
+}
+
+func TestProbe(t *testing.T) {
+	for _, l := range isa.Available() {
+		r := Probe(l)
+		t.Logf("%v: %+v", l, r)
+		if known := l == isa.AVX2 || l == isa.AVX512; known != (r.AddMin > 0 && r.MulAdd > 0 && r.Factor > 0) {
+			t.Errorf("%v: %+v", l, r)
+		}
+	}
 }

@@ -59,6 +59,21 @@ func scaledSumAVX2(sum *float64, mantissa *float64, exponent *int64, rowMantissa
 //go:noescape
 func responsesAVX2(sums *float64, total *float64, weight *float64, y *float64, x *float64, n int)
 
+// probeAddMinAVX2 does n rounds of 12 of the operations of its name.
+//
+//go:noescape
+func probeAddMinAVX2(n int)
+
+// probeMulAddAVX2 does n rounds of 12 of the operations of its name.
+//
+//go:noescape
+func probeMulAddAVX2(n int)
+
+// probeFactorAVX2 does n rounds of 12 of the operations of its name.
+//
+//go:noescape
+func probeFactorAVX2(n int)
+
 // minPlusAVX512 is Kernel.MinPlus for n inner indices.
 //
 //go:noescape
@@ -113,6 +128,21 @@ func scaledSumAVX512(sum *float64, mantissa *float64, exponent *int64, rowMantis
 //
 //go:noescape
 func responsesAVX512(sums *float64, total *float64, weight *float64, y *float64, x *float64, n int)
+
+// probeAddMinAVX512 does n rounds of 12 of the operations of its name.
+//
+//go:noescape
+func probeAddMinAVX512(n int)
+
+// probeMulAddAVX512 does n rounds of 12 of the operations of its name.
+//
+//go:noescape
+func probeMulAddAVX512(n int)
+
+// probeFactorAVX512 does n rounds of 12 of the operations of its name.
+//
+//go:noescape
+func probeFactorAVX512(n int)
 
 // countAMD64 is Kernel.Count for n indices, a positive multiple of 8.
 //

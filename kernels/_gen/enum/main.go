@@ -74,6 +74,7 @@ func main() {
 		factors(p, consts)
 		scaledSum(p, consts)
 		responses(p, consts)
+		probes(p)
 	}
 	count()
 	Generate()
@@ -745,6 +746,47 @@ func responses(p path, t table) {
 	JNZ(LabelRef("unit"))
 	VZEROUPPER()
 	RET()
+}
+
+// probes repeat the operations of one state in registers only, with enough
+// independent chains to hide every latency.
+func probes(p path) {
+	const chains = 12
+	for _, probe := range []struct {
+		name string
+		op   func(x, acc reg.VecVirtual)
+	}{
+		{"probeAddMin", func(x, acc reg.VecVirtual) {
+			s := p.vec()
+			VPADDD(x, acc, s)
+			VPMINSD(s, acc, acc)
+		}},
+		{"probeMulAdd", func(x, acc reg.VecVirtual) { VFMADD231PD(x, x, acc) }},
+		{"probeFactor", func(x, acc reg.VecVirtual) {
+			f := p.vec()
+			p.copy(x, f)
+			VFMADD213PD(x, x, f)
+			VMULPD(f, acc, acc)
+		}},
+	} {
+		function(p, probe.name, fmt.Sprintf("does n rounds of %d of the operations of its name.", chains), "func(n int)")
+		n := Load(Param("n"), GP64())
+		x := p.vec()
+		p.zero(x)
+		acc := make([]reg.VecVirtual, chains)
+		for k := range acc {
+			acc[k] = p.vec()
+			p.zero(acc[k])
+		}
+		Label("round")
+		for k := range acc {
+			probe.op(x, acc[k])
+		}
+		DECQ(n)
+		JNZ(LabelRef("round"))
+		VZEROUPPER()
+		RET()
+	}
 }
 
 // count: increments of a table, four in flight; scalar, so one version serves
