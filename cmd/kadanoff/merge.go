@@ -59,7 +59,8 @@ func writeResult(cmd *cobra.Command, o *cli.Options, out string, result any) err
 	if out != "" {
 		return atomicfile.Write(out, func(w io.Writer) error { return cli.Write(w, cli.JSON, result) })
 	}
-	if _, ok := result.(*enumeratePart); ok {
+	switch result.(type) {
+	case *enumeratePart, *solvePart:
 		return cli.Write(cmd.OutOrStdout(), cli.JSON, result)
 	}
 	return o.Print(cmd, result)
