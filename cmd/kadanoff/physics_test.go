@@ -77,7 +77,10 @@ func TestSolve(t *testing.T) {
 func TestSolveRoutesAgree(t *testing.T) {
 	for _, line := range []string{
 		"solve --visible 64 --hidden 16 --k 1e-8,1e-3,0.02,0.1,1,3,50,700",
-		"solve --visible 9 --hidden 5 --t 0.002,0.5,2,1e5",
+		"solve --visible 8 --hidden 4 --k 1e-300,1e-30,1e-9,800,1e6",
+		"solve --visible 9 --hidden 5 --t 0.002,0.5,2,1e5,1e12",
+		"solve --visible 8 --hidden 4 --t-min 0.001 --t-max 0.004",
+		"solve --visible 8 --hidden 4 --t-min 1e6 --t-max 1e9",
 		"solve --hidden 8 --lattice torus:4 --t 0.5,1,2.269,6",
 		"solve --hidden 8 --lattice torus:4 --t-min 0 --t-max 6",
 		"solve --visible 256 --hidden 1024 --t-min 0.2 --t-max 3",

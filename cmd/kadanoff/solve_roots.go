@@ -24,8 +24,13 @@ const (
 	bulkMostK  = 700
 )
 
-// leastWeight is where a float64 begins to lose what a weight's low half needs.
-const leastWeight = 1e-290
+// What a distribution must have for its weights in twice float64's digits to
+// say enough: none so small that its low half underflows, and spins that agree
+// by more than those digits hold.
+const (
+	leastWeight = 1e-290
+	leastExcess = 1e-8 // of ⟨V²⟩/M over 1
+)
 
 // solve fills in W and the residual of each row; a row depends on nothing but
 // itself.
@@ -82,10 +87,10 @@ func (s *rootSolver) solveMarginals(ctx context.Context, rows []solveRow, index 
 					errs[i] = err
 					continue
 				}
-				if bulk {
+				if bulk && m.Chi()-1 >= leastExcess {
 					high[i], low[i] = m.Split()
 				}
-				if !bulk || smallest(high[i]) < leastWeight {
+				if high[i] == nil || smallest(high[i]) < leastWeight {
 					high[i] = nil
 					var root exact.Root
 					root, errs[i] = m.Solve(s.hidden)
