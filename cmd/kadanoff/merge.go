@@ -60,8 +60,8 @@ func writeResult(cmd *cobra.Command, o *cli.Options, out string, result any) err
 		return atomicfile.Write(out, func(w io.Writer) error { return cli.Write(w, cli.JSON, result) })
 	}
 	switch r := result.(type) {
-	case *enumeratePart:
-		return cli.Write(cmd.OutOrStdout(), cli.JSON, r)
+	case *enumeratePart, *solvePart:
+		return cli.Write(cmd.OutOrStdout(), cli.JSON, result)
 	case *enumerateResult:
 		r.Histogram.rows = o.Format != cli.JSON
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -28,7 +29,7 @@ func newReproduce(o *cli.Options) *cobra.Command {
 				return cli.Usage("kadanoff reproduce needs --out: a folder to write to")
 			}
 			if err := reproduce.Check(out); err != nil {
-				return outError(out, err)
+				return outError(cmd.Context(), out, err)
 			}
 			r, err := reproduce.Build(cmd.Context(), reproduce.Options{Quick: quick, Seed: o.Seed, Threads: o.Threads})
 			if err != nil {
@@ -36,7 +37,7 @@ func newReproduce(o *cli.Options) *cobra.Command {
 			}
 			sum, err := r.Write(out)
 			if err != nil {
-				return outError(out, err)
+				return outError(cmd.Context(), out, err)
 			}
 			return o.Print(cmd, sum)
 		},
@@ -47,7 +48,7 @@ func newReproduce(o *cli.Options) *cobra.Command {
 }
 
 // outError names the flag and the reason, without the names of working files.
-func outError(out string, err error) error {
+func outError(ctx context.Context, out string, err error) error {
 	var path *fs.PathError
 	var link *os.LinkError
 	switch {
@@ -58,7 +59,7 @@ func outError(out string, err error) error {
 	default:
 		return cli.Usage("--out %w", err)
 	}
-	if cli.ExitCode(nil, err) == cli.CannotFinish {
+	if cli.ExitCode(ctx, err) == cli.CannotFinish {
 		return cli.Unfinished("--out %s: %w", out, err)
 	}
 	return cli.Usage("--out %s: cannot be written: %w", out, err)
