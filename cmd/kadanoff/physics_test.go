@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"kadanoff/exact"
 )
 
 func near(t *testing.T, name string, got, want, limit float64) {
@@ -67,6 +69,40 @@ func TestSolve(t *testing.T) {
 	rows = nil
 	runJSON(t, &rows, "solve", "--visible", "8", "--hidden", "4", "--k-min", "0.01", "--k-max", "1", "--points", "3", "--log")
 	near(t, "middle of a logarithmic grid", *rows[1].K, 0.1, 1e-14)
+}
+
+// Couplings in bulk on a backend, and one by one in big floats, differ by the
+// rounding of W.
+func TestSolveInBulk(t *testing.T) {
+	var rows, more []solved
+	args := []string{"solve", "--visible", "11", "--hidden", "5", "--k-min", "1e-8", "--k-max", "700", "--points", "40", "--log"}
+	runJSON(t, &rows, args...)
+	runJSON(t, &more, append(args, "--backend", "ref")...)
+	for i, r := range rows {
+		m, err := ringAt(11, *r.K)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := m.Solve(5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "W in bulk", r.W, root.W, 4e-16)
+		if d := math.Abs(*r.Residual - root.Residual); r.W == root.W && d > 1e-9*math.Abs(root.Residual)+1e-30 {
+			t.Errorf("K = %v: residual %v, want %v", *r.K, *r.Residual, root.Residual)
+		}
+		if more[i].W != r.W || *more[i].Residual != *r.Residual {
+			t.Errorf("K = %v: %v and %v on the reference backend", *r.K, r, more[i])
+		}
+	}
+}
+
+func ringAt(m int, k float64) (*exact.Marginal, error) {
+	d, err := exact.RingDensity(m)
+	if err != nil {
+		return nil, err
+	}
+	return d.At(k)
 }
 
 // The order of the rows and their bits do not depend on threads.

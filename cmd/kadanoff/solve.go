@@ -51,7 +51,7 @@ func newSolve(o *cli.Options) *cobra.Command {
 			"  kadanoff solve --hidden 8 --lattice torus:4 --t 2,2.5",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			rows, err := s.run(cmd, o.Threads)
+			rows, err := s.run(cmd, o)
 			if err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func newSolve(o *cli.Options) *cobra.Command {
 	return cmd
 }
 
-func (s *solveFlags) run(cmd *cobra.Command, threads int) ([]solveRow, error) {
+func (s *solveFlags) run(cmd *cobra.Command, o *cli.Options) ([]solveRow, error) {
 	rows, err := s.rows(cmd)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,10 @@ func (s *solveFlags) run(cmd *cobra.Command, threads int) ([]solveRow, error) {
 	for i := range rows {
 		rows[i].Visible, rows[i].Hidden, rows[i].Lattice = density.Visible(), s.hidden, rows[0].Lattice
 	}
-	return rows, solveAll(cmd.Context(), density, rows, threads)
+	if s.inBulk(rows) {
+		return rows, solveBulk(cmd.Context(), o, rows)
+	}
+	return rows, solveAll(cmd.Context(), density, rows, o.Threads)
 }
 
 // density returns the states that the flags name.
