@@ -17,8 +17,8 @@ import (
 	"kadanoff/backend/ref"
 )
 
-// goldenRoots is RootsDigest of every backend.
-const goldenRoots = "265d976666e4fd0473ccde5a47caccb9905ecd30a6abcd22e562bde43f0f7a63"
+// GoldenRoots is RootsDigest of every backend.
+const GoldenRoots = "265d976666e4fd0473ccde5a47caccb9905ecd30a6abcd22e562bde43f0f7a63"
 
 // rootsJobs are jobs of both kinds: couplings across the whole range with odd
 // ones in between, and distributions with weights of all sizes.
@@ -178,8 +178,8 @@ func roots(t *testing.T, b backend.Backend) {
 			}
 		}
 	}
-	if got, err := RootsDigest(ctx, b); err != nil || got != goldenRoots {
-		t.Errorf("digest of all roots is %s (%v), want %s", got, err, goldenRoots)
+	if got, err := RootsDigest(ctx, b); err != nil || got != GoldenRoots {
+		t.Errorf("digest of all roots is %s (%v), want %s", got, err, GoldenRoots)
 	}
 	one := backend.RootsResult{W: make([]float64, 1)}
 	for want, job := range map[string]backend.RootsJob{
