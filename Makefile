@@ -1,6 +1,7 @@
 # make help lists the targets.
 export CGO_ENABLED ?= 0
 
+# Capital first words of errors are symbols here: T, W, M (ST1005).
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 KERNELS     := $(notdir $(patsubst %/main.go,%,$(wildcard kernels/_gen/*/main.go)))
 
@@ -27,7 +28,7 @@ vet: ## go vet for amd64 and arm64
 .PHONY: lint
 lint: ## formatting and staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt wants changes in:"; gofmt -l .; exit 1; }
-	go run $(STATICCHECK) ./...
+	go run $(STATICCHECK) -checks all,-ST1003,-ST1005,-ST1023 ./...
 
 .PHONY: race
 race: ## the concurrent packages under the race detector (needs a C compiler)
@@ -46,3 +47,14 @@ generated: generate ## generated files are up to date
 .PHONY: bench
 bench: ## checks and speeds of this machine
 	go run ./cmd/rbmbench
+
+.PHONY: peers
+peers: build ## ours beside numpy and torch (installs them to bench/peers/venv)
+	test -x bench/peers/venv/bin/python || python3 -m venv bench/peers/venv
+	bench/peers/venv/bin/pip install -q -r bench/peers/requirements.txt
+	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads 1
+	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads $$(nproc)
+
+.PHONY: mpi-check
+mpi-check: ## processes under Open MPI and MPICH, installed from Debian where possible
+	.ci/mpi-check

@@ -20,7 +20,8 @@ import (
 )
 
 // Backend carries out jobs on one device. Its methods may be called from
-// several goroutines at once, those of one Sampler may not.
+// several goroutines at once, those of one Sampler or
+// Lattice may not.
 type Backend interface {
 	// Info describes the device.
 	Info() Info
@@ -38,6 +39,12 @@ type Backend interface {
 	// Enumerate visits the states of the job's shard. Enumerate (the function)
 	// does a whole job.
 	Enumerate(ctx context.Context, job *EnumerateJob) (*EnumeratePart, error)
+	// NewLattice starts replicas of the two-dimensional Ising model.
+	NewLattice(spec LatticeSpec) (Lattice, error)
+	// EnumerateRBM visits the states of an RBM's smaller layer.
+	EnumerateRBM(ctx context.Context, job *EnumerateRBMJob) (*RBMEnumeration, error)
+	// Roots writes the weight W that fits each problem of the job best to dst.
+	Roots(ctx context.Context, job RootsJob, dst RootsResult) error
 	// Close frees what the backend holds. Its samplers must be closed first.
 	Close() error
 }

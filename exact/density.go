@@ -139,7 +139,17 @@ func (m *Marginal) P() []float64 {
 	return p
 }
 
-// AbsV returns E|V|, and Chi E[V²]/M.
+// Split returns the probabilities of P as sums of two float64, high the nearest
+// and low what it leaves: about 32 digits where neither underflows.
+func (m *Marginal) Split() (high, low []float64) {
+	high, low = m.P(), make([]float64, len(m.p))
+	for j, x := range m.p {
+		low[j], _ = m.prec.Sub(x, m.prec.Float(high[j])).Float64()
+	}
+	return high, low
+}
+
+// AbsV returns E|V|.
 func (m *Marginal) AbsV() float64 {
 	sum := m.prec.Int(0)
 	for j, x := range m.p {

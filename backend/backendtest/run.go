@@ -36,12 +36,15 @@ func Run(t *testing.T, b backend.Backend) {
 	t.Run("free-energy", func(t *testing.T) { freeEnergy(t, b) })
 	t.Run("means", func(t *testing.T) { means(t, b) })
 	t.Run("enumerate", func(t *testing.T) { enumerates(t, b) })
+	t.Run("enumerate-rbm", func(t *testing.T) { enumeratesRBMs(t, b) })
+	t.Run("roots", func(t *testing.T) { roots(t, b) })
 	t.Run("errors", func(t *testing.T) { refuses(t, b) })
 	t.Run("training", func(t *testing.T) { training(t, b) })
 	t.Run("training-statistics", func(t *testing.T) { trainingStatistics(t, b) })
 	t.Run("training-resumes", func(t *testing.T) { trainingResumes(t, b) })
 	t.Run("training-errors", func(t *testing.T) { trainingRefuses(t, b) })
 	t.Run("cancel", func(t *testing.T) { cancels(t, b) })
+	t.Run("lattice", func(t *testing.T) { lattices(t, b) })
 }
 
 func open(t *testing.T, b backend.Backend, spec backend.SamplerSpec) backend.Sampler {

@@ -35,6 +35,7 @@ type Backend struct {
 	elem    *elem.Kernel
 	team    *team
 	members []*member // one for each member of the team
+	tables  rootTables
 	closed  sync.Once
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -201,6 +200,7 @@ func affordable(ctx context.Context, b backend.Backend, job *backend.EnumerateJo
 func firstSpins(job *backend.EnumerateJob, m int) *backend.EnumerateJob {
 	short := *job
 	short.Shard, short.Shards = 0, 0
+	short.Lowest = 0 // what it costs does not grow with the spins
 	short.Field = job.Field[:m]
 	short.Coupling = make([]int32, 0, m*m)
 	for i := range m {
@@ -257,7 +257,7 @@ type enumerateResult struct {
 	Magnetization []float64       `json:"magnetization,omitempty"`
 	Correlations  [][]float64     `json:"correlations,omitempty"`
 	Thermal       []thermalResult `json:"thermal,omitempty"` // with more than one beta
-	Histogram     histogramResult `json:"histogram,omitempty"`
+	Histogram     histogramResult `json:"histogram,omitzero"`
 	Joint         []jointBin      `json:"joint,omitempty"`
 	Rounding      *roundingResult `json:"rounding,omitempty"`
 }
@@ -288,22 +288,30 @@ type roundingResult struct {
 	EnergyError   float64 `json:"energy_error"`
 }
 
-// histogramResult is an object of counts, energies ascending.
-type histogramResult []jointBin
+// histogramResult is an object of counts by energy, energies ascending, or in
+// tables and CSV rows of both.
+type histogramResult struct {
+	bins []jointBin
+	rows bool
+}
+
+// IsZero implements omitzero.
+func (h histogramResult) IsZero() bool { return len(h.bins) == 0 }
 
 // MarshalJSON implements json.Marshaler.
 func (h histogramResult) MarshalJSON() ([]byte, error) {
-	text := []byte{'{'}
-	for i, b := range h {
+	form, ends := `"%s":%d`, "{}"
+	if h.rows {
+		form, ends = `{"energy":%s,"count":%d}`, "[]"
+	}
+	text := []byte{ends[0]}
+	for i, b := range h.bins {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = append(text, '"')
-		text = append(text, b.Energy...)
-		text = append(text, '"', ':')
-		text = strconv.AppendUint(text, b.Count, 10)
+		text = fmt.Appendf(text, form, b.Energy, b.Count)
 	}
-	return append(text, '}'), nil
+	return append(text, ends[1]), nil
 }
 
 func newEnumerateResult(job *backend.EnumerateJob, scale couplings.Scale, e *backend.Enumeration) *enumerateResult {
@@ -344,10 +352,11 @@ func newEnumerateResult(job *backend.EnumerateJob, scale couplings.Scale, e *bac
 		if job.Joint {
 			r.Joint = append(r.Joint, bin)
 		}
-		if n := len(r.Histogram); job.Histogram && n > 0 && r.Histogram[n-1].Energy == bin.Energy {
-			r.Histogram[n-1].Count += bin.Count
+		h := &r.Histogram.bins
+		if n := len(*h); job.Histogram && n > 0 && (*h)[n-1].Energy == bin.Energy {
+			(*h)[n-1].Count += bin.Count
 		} else if job.Histogram {
-			r.Histogram = append(r.Histogram, bin)
+			*h = append(*h, bin)
 		}
 	}
 	if !scale.Exact {

@@ -92,6 +92,10 @@ func TestEnumerateTorus(t *testing.T) {
 		}
 	}
 
+	if code, stdout, _ := run("enumerate", f, "--histogram", "--format", "csv"); code != 0 || !strings.HasPrefix(stdout, "spins,states,method,ground_energy,ground_states,energy,count\n16,65536,exhaustive,-32,2,-32,2\n") {
+		t.Errorf("histogram as CSV: exit %d, %.200s", code, stdout)
+	}
+
 	var list enumerated
 	runJSON(t, &list, "enumerate", f, "--beta", "1,0.4,0")
 	if z := list.LogZ.([]any); len(z) != 3 || len(list.Thermal) != 3 || list.Thermal[1].Beta != 0.4 || z[1] != list.Thermal[1].LogZ || list.Histogram != nil {

@@ -59,8 +59,11 @@ func writeResult(cmd *cobra.Command, o *cli.Options, out string, result any) err
 	if out != "" {
 		return atomicfile.Write(out, func(w io.Writer) error { return cli.Write(w, cli.JSON, result) })
 	}
-	if _, ok := result.(*enumeratePart); ok {
+	switch r := result.(type) {
+	case *enumeratePart, *solvePart:
 		return cli.Write(cmd.OutOrStdout(), cli.JSON, result)
+	case *enumerateResult:
+		r.Histogram.rows = o.Format != cli.JSON
 	}
 	return o.Print(cmd, result)
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"kadanoff/exact"
 )
 
 func near(t *testing.T, name string, got, want, limit float64) {
@@ -67,6 +70,80 @@ func TestSolve(t *testing.T) {
 	rows = nil
 	runJSON(t, &rows, "solve", "--visible", "8", "--hidden", "4", "--k-min", "0.01", "--k-max", "1", "--points", "3", "--log")
 	near(t, "middle of a logarithmic grid", *rows[1].K, 0.1, 1e-14)
+}
+
+// Rows that a backend solves and rows that big floats solve agree to 1e-13, on
+// every backend.
+func TestSolveRoutesAgree(t *testing.T) {
+	for _, line := range []string{
+		"solve --visible 64 --hidden 16 --k 1e-8,1e-3,0.02,0.1,1,3,50,700",
+		"solve --visible 8 --hidden 4 --k 1e-300,1e-30,1e-9,800,1e6",
+		"solve --visible 9 --hidden 5 --t 0.002,0.5,2,1e5,1e12",
+		"solve --visible 8 --hidden 4 --t-min 0.001 --t-max 0.004",
+		"solve --visible 8 --hidden 4 --t-min 1e6 --t-max 1e9",
+		"solve --hidden 8 --lattice torus:4 --t 0.5,1,2.269,6",
+		"solve --hidden 8 --lattice torus:4 --t-min 0 --t-max 6",
+		"solve --visible 256 --hidden 1024 --t-min 0.2 --t-max 3",
+	} {
+		for _, name := range []string{"cpu", "ref"} {
+			var rows []solved
+			runJSON(t, &rows, append(strings.Fields(line), "--backend", name)...)
+			for _, r := range rows {
+				var d *exact.Density
+				var m *exact.Marginal
+				var err error
+				if r.Lattice == "" {
+					d, err = exact.RingDensity(r.Visible)
+				} else {
+					d, err = exact.TorusDensity(4)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				switch {
+				case r.TMin != nil:
+					m, err = d.Over(*r.TMin, *r.TMax)
+				case r.T != nil:
+					m, err = d.AtTemperature(*r.T)
+				default:
+					m, err = d.At(*r.K)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				root, err := m.Solve(r.Hidden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				near(t, line+" on "+name, r.W, root.W, 1e-13)
+			}
+		}
+	}
+}
+
+// Parts of a job, merged in any order, are the whole job.
+func TestSolveShards(t *testing.T) {
+	dir := t.TempDir()
+	job := strings.Fields("solve --visible 8 --hidden 4 --k-min 0.1 --k-max 3 --points 7 --format json")
+	_, whole, _ := run(job...)
+	var files []string
+	for _, part := range []string{"2/3", "0/3", "1/3"} {
+		file := filepath.Join(dir, strings.ReplaceAll(part, "/", "-")+".json")
+		if code, _, stderr := run(append(job, "--shard", part, "--out", file)...); code != 0 {
+			t.Fatalf("part %s: exit %d: %s", part, code, stderr)
+		}
+		files = append(files, file)
+	}
+	code, merged, stderr := run(append([]string{"merge", "--format", "json"}, files...)...)
+	if code != 0 || merged != whole {
+		t.Errorf("merged (exit %d, %s):\n%s\nwhole:\n%s", code, stderr, merged, whole)
+	}
+	other := filepath.Join(dir, "other.json")
+	run("solve", "--visible", "8", "--hidden", "4", "--k", "1,2,3", "--shard", "0/3", "--out", other)
+	badUse(t, "merge "+files[0]+" "+files[1], "3 parts")
+	badUse(t, "merge "+files[0]+" "+files[1]+" "+files[0], "twice")
+	badUse(t, "merge "+files[0]+" "+other+" "+files[2], "another job")
+	badUse(t, "solve --visible 8 --hidden 4 --k 1,2 --shard 0/3", "--shard")
 }
 
 // The order of the rows and their bits do not depend on threads.
@@ -219,4 +296,10 @@ func TestExact(t *testing.T) {
 	} {
 		badUse(t, c.line, c.word)
 	}
+}
+
+func TestBadReproduce(t *testing.T) {
+	badUse(t, "reproduce", "--out")
+	badUse(t, "reproduce --out /dev/null", "/dev/null")
+	badUse(t, "reproduce --out /dev/null/x", "/dev/null/x")
 }

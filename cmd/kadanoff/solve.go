@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +15,10 @@ func init() { register(newSolve) }
 
 type solveFlags struct {
 	visible, hidden, points int
-	k, t, lattice           string
+	k, t, lattice, out      string
 	kMin, kMax, tMin, tMax  float64
 	logarithmic             bool
+	shard                   cli.Shard
 }
 
 // solveRow is a line of the result; K is missing for a range of temperatures.
@@ -44,18 +43,21 @@ func newSolve(o *cli.Options) *cobra.Command {
 		Short: "W from K or T: the uniform RBM closest to a ring or torus",
 		Long: "The weight W > 0 of the uniform RBM that is closest, in Kullback-Leibler divergence, to an Ising ring\n" +
 			"or torus at coupling K = 1/T, or to one over a range of temperatures (T = 0 may be in the range).\n" +
-			"W is 0 for K ≤ 0. The residual is f(W) − g(W, K) at the W that is printed.",
+			"W is 0 for K ≤ 0. The residual is f(W) − g(W, K) at the W that is printed.\n" +
+			"Up to 256 by 1024 units the backend solves in bulk; beyond, and where K or a weight leaves its range, big floats do.\n" +
+			"With --shard the result is a part of the rows; kadanoff merge puts the parts together.",
 		Example: "  kadanoff solve --visible 8 --hidden 4 --k 0.5,1\n" +
 			"  kadanoff solve --visible 64 --hidden 16 --k-min 0.1 --k-max 2 --points 20 --format csv\n" +
 			"  kadanoff solve --visible 8 --hidden 4 --t-min 0 --t-max 6\n" +
-			"  kadanoff solve --hidden 8 --lattice torus:4 --t 2,2.5",
+			"  kadanoff solve --hidden 8 --lattice torus:4 --t 2,2.5\n" +
+			"  kadanoff solve --visible 64 --hidden 16 --k-min 0.1 --k-max 2 --points 1000000 --shard 0/2 --out part0.json",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			rows, err := s.run(cmd, o.Threads)
+			result, err := s.run(cmd, o)
 			if err != nil {
 				return err
 			}
-			return o.Print(cmd, rows)
+			return writeResult(cmd, o, s.out, result)
 		},
 	}
 	f := cmd.Flags()
@@ -71,10 +73,13 @@ func newSolve(o *cli.Options) *cobra.Command {
 	f.BoolVar(&s.logarithmic, "log", false, "space the couplings evenly in ln K")
 	f.Float64Var(&s.tMin, "t-min", 0, "lower end of a range of temperatures, 0 or more")
 	f.Float64Var(&s.tMax, "t-max", 0, "upper end of a range of temperatures")
+	f.Var(&s.shard, "shard", "do part i of n of the rows, i from 0")
+	f.StringVar(&s.out, "out", "", "write the result to this file, as JSON")
 	return cmd
 }
 
-func (s *solveFlags) run(cmd *cobra.Command, threads int) ([]solveRow, error) {
+// run returns the rows, or with --shard a part of them.
+func (s *solveFlags) run(cmd *cobra.Command, o *cli.Options) (any, error) {
 	rows, err := s.rows(cmd)
 	if err != nil {
 		return nil, err
@@ -86,10 +91,24 @@ func (s *solveFlags) run(cmd *cobra.Command, threads int) ([]solveRow, error) {
 	if s.hidden < 1 || s.hidden > exact.MaxMatchHidden {
 		return nil, cli.Usage("--hidden %d: want 1 to %d", s.hidden, exact.MaxMatchHidden)
 	}
+	lattice := rows[0].Lattice
 	for i := range rows {
-		rows[i].Visible, rows[i].Hidden, rows[i].Lattice = density.Visible(), s.hidden, rows[0].Lattice
+		rows[i].Visible, rows[i].Hidden, rows[i].Lattice = density.Visible(), s.hidden, lattice
 	}
-	return rows, solveAll(cmd.Context(), density, rows, threads)
+	b, err := openBackend(o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	solver := rootSolver{backend: b, density: density, hidden: s.hidden, threads: o.Threads}
+	if s.shard.Count == 0 {
+		return rows, solver.solve(cmd.Context(), rows)
+	}
+	part, err := newSolvePart(rows, s.shard)
+	if err != nil {
+		return nil, err
+	}
+	return part, solver.solve(cmd.Context(), part.rows)
 }
 
 // density returns the states that the flags name.
@@ -198,55 +217,4 @@ func (s *solveFlags) grid(cmd *cobra.Command) ([]solveRow, error) {
 		rows[i].K = &k
 	}
 	return rows, nil
-}
-
-// solveAll fills in W and the residual of each row, on several threads; a row
-// depends on nothing but itself.
-func solveAll(ctx context.Context, d *exact.Density, rows []solveRow, threads int) error {
-	errs := make([]error, len(rows))
-	work := make(chan int)
-	var wg sync.WaitGroup
-	for range min(threads, len(rows)) {
-		wg.Go(func() {
-			for i := range work {
-				errs[i] = solveOne(d, &rows[i])
-			}
-		})
-	}
-	for i := range rows {
-		if ctx.Err() != nil {
-			break
-		}
-		work <- i
-	}
-	close(work)
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	for _, err := range errs {
-		if err != nil {
-			return cli.Usage("%w", err)
-		}
-	}
-	return nil
-}
-
-func solveOne(d *exact.Density, row *solveRow) error {
-	var m *exact.Marginal
-	var err error
-	switch {
-	case row.TMin != nil:
-		m, err = d.Over(*row.TMin, *row.TMax)
-	case row.T != nil:
-		m, err = d.AtTemperature(*row.T)
-	default:
-		m, err = d.At(*row.K)
-	}
-	if err != nil {
-		return err
-	}
-	root, err := m.Solve(row.Hidden)
-	row.W, row.Residual = cli.Float(root.W), cli.Float(root.Residual+0) // no −0
-	return err
 }

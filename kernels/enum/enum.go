@@ -44,6 +44,7 @@ type paths struct {
 	exp        func(dst, x *float64, n int)
 	factors    func(mantissa *float64, exponent *int64, y, x *float64, n int)
 	scaledSum  func(sum, mantissa *float64, exponent *int64, rowMantissa, colMantissa *float64, rowExponent, colExponent *int64) int64
+	responses  func(sums, total, weight, y, x *float64, n int)
 	count      func(table []uint32, index []int32)
 }
 
@@ -222,6 +223,27 @@ func (k *Kernel) ScaledSum(sum, mantissa []float64, exponent []int64, rowMantiss
 	want("rowExponent", len(rowExponent), Rows)
 	want("colExponent", len(colExponent), Cols)
 	return k.scaledSum(&sum[0], &mantissa[0], &exponent[0], &rowMantissa[0], &colMantissa[0], &rowExponent[0], &colExponent[0])
+}
+
+// Responses adds up the weighted mean responses 1/(1+yx) of n >= 1 units over a
+// tile of states. With r_i[j] = weight[16i+j] / math.FMA(y[8u+i], x[16u+j], 1)
+// of unit u, row i and column j, it adds to sums[4u+k], a row of 16,
+//
+//	k = 0: Σ_i r_i    k = 1, 2, 3: Σ_i ±r_i, + where bit k-1 of i is set
+//
+// as balanced trees, neighbouring rows first, and to total[u] the sum of row
+// k = 0 over its columns: j with j+8, then as Reduce does. weight is [8][16],
+// y [n][8], x [n][16], sums [n][4][16], total [n].
+func (k *Kernel) Responses(sums, total, weight, y, x []float64) {
+	n := len(total)
+	if n < 1 {
+		panic("enum: Responses of no units")
+	}
+	want("sums", len(sums), 4*Cols*n)
+	want("weight", len(weight), Rows*Cols)
+	want("y", len(y), Rows*n)
+	want("x", len(x), Cols*n)
+	k.responses(&sums[0], &total[0], &weight[0], &y[0], &x[0], n)
 }
 
 // Count counts indices: for each i, table[index[i]]++. Indices must lie within

@@ -264,6 +264,53 @@ func TestFactorsAndScaledSum(t *testing.T) {
 	})
 }
 
+func TestResponses(t *testing.T) {
+	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
+		for _, n := range []int{1, 3, 7, 31} {
+			fill := func(n int) []float64 {
+				s, _ := guarded(n, math.NaN())
+				for i := range s {
+					s[i] = fmath.Exp(rng.NormFloat64())
+				}
+				return s
+			}
+			weight, y, x := fill(128), fill(8*n), fill(16*n)
+			sums, wholeSums := guarded(64*n, -7.5)
+			total, wholeTotal := guarded(n, -7.5)
+			wantSums, wantTotal := fill(64*n), fill(n)
+			copy(sums, wantSums)
+			copy(total, wantTotal)
+			k.Responses(sums, total, weight, y, x)
+			for u := range n {
+				var row [16]float64
+				for j := range 16 {
+					r := func(i int) float64 { return weight[16*i+j] / math.FMA(y[8*u+i], x[16*u+j], 1) }
+					tree := func(sign func(i int) float64) float64 {
+						pair := func(i int) float64 { return sign(i)*r(i) + sign(i+1)*r(i+1) }
+						return (pair(0) + pair(2)) + (pair(4) + pair(6))
+					}
+					row[j] = tree(func(int) float64 { return 1 })
+					wantSums[64*u+j] += row[j]
+					for b := range 3 {
+						s := tree(func(i int) float64 { return float64(i>>b&1*2 - 1) })
+						wantSums[64*u+16*(b+1)+j] += s
+					}
+				}
+				var lane [8]float64
+				for l := range lane {
+					lane[l] = row[l] + row[l+8]
+				}
+				wantTotal[u] += Reduce(lane[:])
+			}
+			equalBits(t, "sums", sums, wantSums)
+			equalBits(t, "total", total, wantTotal)
+			if !wholeSums() || !wholeTotal() {
+				t.Fatal("guards broken")
+			}
+		}
+	})
+}
+
 func TestCount(t *testing.T) {
 	onPaths(t, func(t *testing.T, k *Kernel, rng *rand.Rand) {
 		for _, n := range []int{0, 8, 24, 104, 1000} {
@@ -324,7 +371,7 @@ func BenchmarkMinPlus(b *testing.B) {
 			for b.Loop() {
 				k.MinPlus(dst, p, q, r)
 			}
-			rate(b, 256*n, "states")
+			report(b, 256*n, "states")
 		})
 	}
 }
@@ -338,7 +385,7 @@ func BenchmarkProduct(b *testing.B) {
 			for b.Loop() {
 				k.Product(dst, p, q)
 			}
-			rate(b, 128*n, "states")
+			report(b, 128*n, "states")
 		})
 	}
 }
@@ -362,7 +409,7 @@ func BenchmarkFactors(b *testing.B) {
 			for b.Loop() {
 				k.Factors(man, exp, y, x)
 			}
-			rate(b, 128*n, "factors")
+			report(b, 128*n, "factors")
 		})
 	}
 }
@@ -378,11 +425,21 @@ func BenchmarkExp(b *testing.B) {
 			for b.Loop() {
 				k.Exp(x, x)
 			}
-			rate(b, len(x), "exp")
+			report(b, len(x), "exp")
 		})
 	}
 }
 
-func rate(b *testing.B, perCall int, unit string) {
+func report(b *testing.B, perCall int, unit string) {
 	b.ReportMetric(float64(perCall)*float64(b.N)/b.Elapsed().Seconds()/1e9, fmt.Sprintf("G%s/s", unit))
+}
+
+func TestProbe(t *testing.T) {
+	for _, l := range isa.Available() {
+		r := Probe(l)
+		t.Logf("%v: %+v", l, r)
+		if known := l == isa.AVX2 || l == isa.AVX512; known != (r.AddMin > 0 && r.MulAdd > 0 && r.Factor > 0) {
+			t.Errorf("%v: %+v", l, r)
+		}
+	}
 }

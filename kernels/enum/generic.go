@@ -35,6 +35,7 @@ var generic = paths{
 	},
 	factors:   factorsGeneric,
 	scaledSum: scaledSumGeneric,
+	responses: responsesGeneric,
 	count:     countGeneric,
 }
 
@@ -142,6 +143,39 @@ func scaledSumGeneric(sum, mantissa *float64, exponent *int64, rowMantissa, colM
 		s[e%8] = math.FMA(p, w, s[e%8])
 	}
 	return top
+}
+
+func responsesGeneric(sums, total, weight, y, x *float64, n int) {
+	ss, ts, ws := slice(sums, 4*Cols*n), slice(total, n), slice(weight, Rows*Cols)
+	ys, xs := slice(y, Rows*n), slice(x, Cols*n)
+	for u := range n {
+		var lane [8]float64
+		for j, b := range xs[Cols*u : Cols*u+Cols] {
+			var r [Rows]float64
+			for i, a := range ys[Rows*u : Rows*u+Rows] {
+				r[i] = ws[Cols*i+j] / math.FMA(a, b, 1)
+			}
+			var half, bit0, bit1 [2]float64
+			for h := range 2 {
+				q := r[4*h : 4*h+4]
+				a0, a1 := q[0]+q[1], q[2]+q[3]
+				bit0[h] = (q[1] - q[0]) + (q[3] - q[2])
+				half[h], bit1[h] = a0+a1, a1-a0
+			}
+			sum := half[0] + half[1]
+			s := ss[4*Cols*u+j : 4*Cols*(u+1)]
+			s[0] += sum
+			s[Cols] += bit0[0] + bit0[1]
+			s[2*Cols] += bit1[0] + bit1[1]
+			s[3*Cols] += half[1] - half[0]
+			if j < 8 {
+				lane[j] = sum
+			} else {
+				lane[j-8] += sum
+			}
+		}
+		ts[u] += Reduce(lane[:])
+	}
 }
 
 func countGeneric(table []uint32, index []int32) {

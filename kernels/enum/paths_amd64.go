@@ -18,6 +18,7 @@ func table() map[isa.Level]*Kernel {
 			exp:        expAVX2,
 			factors:    factorsAVX2,
 			scaledSum:  scaledSumAVX2,
+			responses:  responsesAVX2,
 			count:      count,
 		}},
 		isa.AVX512: {isa.AVX512, paths{
@@ -31,6 +32,7 @@ func table() map[isa.Level]*Kernel {
 			exp:        expAVX512,
 			factors:    factorsAVX512,
 			scaledSum:  scaledSumAVX512,
+			responses:  responsesAVX512,
 			count:      count,
 		}},
 	}

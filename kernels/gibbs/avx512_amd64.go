@@ -24,7 +24,7 @@ type avx512 struct{}
 const (
 	group5      = 5  // spins in a table
 	unitBlock5  = 5  // units in the inner tile
-	groupBlock5 = 25 // groups whose tables are kept in L1: 25·5·128 B = 16 KB
+	groupBlock5 = 32 // groups whose tables are kept in L1, at most: 32·5·128 B = 20 KB
 	slab512     = UnitBlock
 	chunk512    = 16 // words treated at a time
 )
@@ -173,8 +173,10 @@ func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
 	}
 	// A block of groups serves all units of the slab before the next one, so
 	// that its indices stay in L2.
-	for g := 0; g < groups; g += groupBlock5 {
-		count := min(groupBlock5, groups-g)
+	blocks := (groups + groupBlock5 - 1) / groupBlock5
+	size := (groups + blocks - 1) / blocks
+	for g := 0; g < groups; g += size {
+		count := min(size, groups-g)
 		index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
 		for v := u; v < u1; v += unitBlock5 {
 			acc, start := sc.acc[(v-u)*64:], &w.offset[v]
@@ -183,7 +185,7 @@ func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
 			}
 			next := p.place(w, g*group5, v+unitBlock5)
 			if v+unitBlock5 >= u1 {
-				next = min(p.place(w, (g+groupBlock5)*group5, u), len(w.data)-1)
+				next = min(p.place(w, (g+size)*group5, u), len(w.data)-1)
 			}
 			tablesAVX512(table, &w.data[p.place(w, g*group5, v)], count, &w.data[next])
 			if full > 0 {

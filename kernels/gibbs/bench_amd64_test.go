@@ -18,15 +18,20 @@ func BenchmarkLookups(b *testing.B) {
 		b.Run("avx512", func(b *testing.B) {
 			const groups = (in + group5 - 1) / group5
 			table, acc := grow[int32](nil, groupBlock5*unitBlock5*32), grow[int32](nil, words*slab512*64)
+			for i := range table {
+				table[i] = int32(i) // untouched memory would be one page of zeros many times over
+			}
 			index := grow[uint32](nil, words*groups*64)
 			for i := range index {
 				index[i] = uint32(i * 2654435761 >> 7)
 			}
 			measure(b, For(isa.AVX512), out*words*64, macs, 0, func() {
-				for u := 0; u < out; u += unitBlock5 {
+				for u := 0; u < out; u += slab512 {
 					for g := 0; g < groups; g += groupBlock5 {
 						n := min(groupBlock5, groups-g)
-						sums4AVX512(&acc[u%slab512*64], &table[0], &index[g*64], n, words, accStep512, groups*256, nil)
+						for v := u; v < min(out, u+slab512); v += unitBlock5 {
+							sums4AVX512(&acc[(v-u)*64], &table[0], &index[g*64], n, words, accStep512, groups*256, nil)
+						}
 					}
 				}
 			})
@@ -36,6 +41,9 @@ func BenchmarkLookups(b *testing.B) {
 		b.Run("avx2", func(b *testing.B) {
 			const groups = (in + group6 - 1) / group6
 			table, acc := grow[int32](nil, groupBlock6*64*8), grow[int32](nil, words*64*8)
+			for i := range table {
+				table[i] = int32(i)
+			}
 			index := grow[uint16](nil, words*groups*64)
 			for i := range index {
 				index[i] = uint16(i*2654435761>>7) & 63 * 32

@@ -185,6 +185,43 @@ func TestStepRanges(t *testing.T) {
 	})
 }
 
+// A half step cut into calls of one Epoch is the half step, whatever else its
+// Scratch does in between.
+func TestStepEpoch(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Kernel) {
+		r := rand.New(rand.NewPCG(33, 34))
+		sc := NewScratch()
+		p := newProblem(r, shape{[]int{23}, 97, 300}, 1<<22)
+		for range p.step.Chains {
+			p.step.Betas = append(p.step.Betas, betaOf(t, temperatures[r.IntN(len(temperatures))]))
+		}
+		p.pack(k)
+		want := p.want()
+		list := &ListStep{Rule: Rule{Frac: 20, Beta: 1 << 24, Chains: 64}, Units: []int32{0}, RowPtr: []int{0, 0}, Bias: []int32{5}, State: Rows{Bits: []uint64{0}, Stride: 1, N: 1}, Word1: 1}
+		other := newProblem(r, shape{[]int{29}, 40, 130}, 1<<22)
+		other.pack(k)
+		m := make([]int32, 40*192)
+		p.step.Epoch = 5
+		for i, u := range []int{80, 0, 40} {
+			p.step.Unit0, p.step.Unit1 = u, min(u+40, 97)
+			k.Step(&p.step, sc)
+			switch i {
+			case 0:
+				k.List(list, sc)
+			case 1:
+				other.step.Epoch = 6
+				k.Means(m, 192, &other.step, sc)
+				k.SpinMeans(make([]int32, 29*40), 40, randomRows(r, 29, 130), m, 192, 0, 40, 0, 3, 130, sc)
+			}
+		}
+		for i, x := range p.step.Out.Bits {
+			if x != want[i] {
+				t.Fatalf("unit %d word %d is %016x, want %016x", i/p.step.Out.Stride, i%p.step.Out.Stride, x, want[i])
+			}
+		}
+	})
+}
+
 var temperatures = []float64{0, spin.MinTemperature, 0.3, 1, 2.5, 1e6, math.Inf(1)}
 
 func betaOf(t *testing.T, temp float64) uint64 {

@@ -42,10 +42,10 @@ type Rule struct {
 	Chains int    // number of chains; bits beyond stay zero
 	Chain0 uint32 // global index of chain 0
 
-	Key    philox.Key
-	Stream philox.Stream
-	Sweep  uint64
-	Unit   uint32 // number of unit 0 in the network, a multiple of 8
+	Key    philox.Key    // seed
+	Stream philox.Stream // use of the random numbers
+	Sweep  uint64        // number of the sweep
+	Unit   uint32        // number of unit 0 in the network, a multiple of 8
 }
 
 func (r *Rule) beta(chain int) uint64 {
@@ -247,6 +247,7 @@ func (k *Kernel) List(s *ListStep, sc *Scratch) {
 	if s.Word0 == s.Word1 {
 		return
 	}
+	sc.held = indexed{} // the draws of the list replace those of a step
 	k.path.list(s, sc)
 	if s.Word1*64 > s.Chains {
 		m := spin.TailMask(s.Chains)

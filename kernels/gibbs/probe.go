@@ -22,9 +22,9 @@ func Probe(level isa.Level) Rates { return probe(For(level).level) }
 // rate returns how often a second f(n) does what it does work times in each
 // of its n rounds: the best of several runs.
 func rate(work float64, f func(n int)) float64 {
-	const rounds = 20000
+	const rounds = 4000
 	best := math.Inf(1)
-	for range 12 {
+	for range 60 {
 		start := time.Now()
 		f(rounds)
 		best = min(best, time.Since(start).Seconds())

@@ -145,15 +145,6 @@ func exp(x *big.Float) *big.Float {
 	return sum
 }
 
-// Exp returns ⌊2⁶⁴·e^{−x}⌋ for x ≥ 0, at most 2⁶⁴ − 1, from integer
-// arithmetic alone: the acceptance of a replica exchange.
-func Exp(x float64) uint64 {
-	p := exp(new(big.Float).SetPrec(precision).SetFloat64(x))
-	p.SetMantExp(p, 64)
-	u, _ := p.Uint64()
-	return u
-}
-
 // SetPlanes writes the thresholds of one bit position into planes, which has
 // Planes·2·Lanes words: for each plane in the order in which it is drawn, the
 // bit of the threshold none and the exclusive or of the bits of both.

@@ -1,6 +1,10 @@
 package roots
 
-import "math"
+import (
+	"math"
+
+	"kadanoff/spin/fmath"
+)
 
 // guessTable gives a start for Newton's method from the mean of M − |V|. A
 // machine of weight W whose own mean is the given one is close to the root for
@@ -35,10 +39,10 @@ func (s *Size) newGuessTable() *guessTable {
 	w := 1e-3 / float64(s.M*s.N)
 	solve := func(y float64) float64 {
 		b := bracket{0, math.Inf(1)}
-		target := logf(g.mean0 / (1 + y))
+		target := fmath.Log(g.mean0 / (1 + y))
 		for range maxSteps {
 			mean, slope := s.meanDeficit(w, t)
-			next := b.step(w, target-logf(mean), -slope)
+			next := b.step(w, target-fmath.Log(mean), -slope)
 			small := math.Abs(next-w) <= 0x1p-20*w
 			w = next
 			if small {
@@ -67,7 +71,7 @@ func (s *Size) meanDeficit(w float64, t *scratch) (mean, slope float64) {
 		n += c
 		nd = math.FMA(c, t.term[j], nd)
 	}
-	u := powInt(r.u, s.N)
+	u := fmath.PowInt(r.u, s.N)
 	p := math.FMA(u, r.sp, 2)
 	mean = float64(u*n) / p
 	// d ln p/dW = −N·D for every state, relative to |V| = M.

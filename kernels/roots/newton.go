@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sync"
+
+	"kadanoff/spin/fmath"
 )
 
 // A distribution is ordinary when the vector kernel can take it: no negative
@@ -44,7 +46,7 @@ func (s *Size) newton(q []float64, t *scratch) (w, slope float64) {
 	nf := float64(s.N)
 	for range maxNewton {
 		r := s.eval(q, w, t)
-		u := powInt(r.u, s.N)
+		u := fmath.PowInt(r.u, s.N)
 		p := math.FMA(u, r.sp, 2)
 		ub := float64(u * r.sb)
 		// F = ln(x/y) = 2·atanh((x−y)/(x+y)), three terms: sign and size are
@@ -73,7 +75,7 @@ type solver struct {
 	lane []float64
 	low  []float64
 
-	vectors, pad []float64 // of vector kernels, as long as they need
+	vector vectorScratch // of vector kernels
 }
 
 var solvers sync.Pool // of *solver, any Size
@@ -100,15 +102,15 @@ const polishFloor = 1e-6
 // the weights at W = 0, and D̄ = Σ c·D/Σ c. With a = q − λc, λ = Σ q/Σ c, and
 // b = cosh^N(VW) − 1,
 //
-//	(M−g) − D̄ = Σ a·(D − D̄)/Σ q
-//	(M−f) − D̄ = Σ c·b·(D − D̄)/Σ c(1+b)
+//	⟨D⟩_q − D̄ = Σ a·(D − D̄)/Σ q
+//	⟨D⟩_p − D̄ = Σ c·b·(D − D̄)/Σ c(1+b)
 //
 // where nothing is lost: what Σ q, λ and D̄ are off cancels to first order, a
 // is one rounding away from the weights and cosh VW − 1 = (1−y)²/2y, y =
 // e^(−VW). slope is W·dF/dW.
 func (s *Size) polish(q, low []float64, w, slope float64, t *scratch) float64 {
 	s.eval(q, w, t)
-	y1, dy1 := expm1(-w)
+	y1, dy1 := fmath.ExpComplement(-w)
 	t.term[0] = 0
 	var total, mean float64
 	for j, x := range q {
@@ -127,7 +129,7 @@ func (s *Size) polish(q, low []float64, w, slope float64, t *scratch) float64 {
 		}
 		a := math.FMA(-lambda, s.count[j], x)
 		a = math.FMA(-lambda, s.countLow[j], a+low[j])
-		b := float64(s.count[j] * powInt1(float64(float64(0.5*dy)*dy)/y, s.N))
+		b := float64(s.count[j] * fmath.PowComplement(float64(float64(0.5*dy)*dy)/y, s.N))
 		d := t.term[j] - mean
 		eq = math.FMA(a, d, eq)
 		ep = math.FMA(b, d, ep)
@@ -147,31 +149,31 @@ type Distributions struct {
 	Low []float64
 }
 
-func (s *Size) check(p Distributions, w []float64) {
-	if p.Count != len(w) || len(p.Weight) != p.Count*(s.h+1) || p.Low != nil && len(p.Low) != len(p.Weight) {
+func (s *Size) check(p Distributions, first int, w []float64) {
+	if first < 0 || first+len(w) > p.Count || len(p.Weight) != p.Count*(s.h+1) || p.Low != nil && len(p.Low) != len(p.Weight) {
 		panic(fmt.Sprintf("roots: %d results for %d problems of %d values, %d weights, %d low parts", len(w), p.Count, s.h+1, len(p.Weight), len(p.Low)))
 	}
 }
 
-// Solve sets w[i] to the positive root for distribution i. The answer is
+// Solve sets w[i] to the positive root for distribution first+i. The answer is
 //
 //	0     where ⟨V²⟩ ≤ M: W = 0 fits best
 //	+Inf  where all weight lies on |V| = M
 //	NaN   where a weight is negative, infinite or not a number, or all are zero
 //
 // It panics unless the shapes agree.
-func (s *Size) Solve(kern *Kernel, w []float64, p Distributions) {
-	s.check(p, w)
+func (s *Size) Solve(kern *Kernel, w []float64, p Distributions, first int) {
+	s.check(p, first, w)
 	s.guessOnce.Do(func() { s.guess = s.newGuessTable() })
 	v := s.solver()
 	defer solvers.Put(v)
 	var slope [chunk]float64
-	for i := 0; i < p.Count; i += chunk {
-		n := min(chunk, p.Count-i)
-		kern.solve(s, w[i:i+n], slope[:n], &p, i, v)
+	for i := 0; i < len(w); i += chunk {
+		n := min(chunk, len(w)-i)
+		kern.solve(s, w[i:i+n], slope[:n], &p, first+i, v)
 		for k := range n {
-			if !(slope[k] >= polishFloor) {
-				w[i+k] = s.careful(p, i+k, v)
+			if !(slope[k] >= polishFloor) || w[i+k] != w[i+k] {
+				w[i+k] = s.careful(p, first+i+k, v)
 			}
 		}
 	}
@@ -191,33 +193,33 @@ func (p *Distributions) lane(i int, v *solver) {
 
 // load copies distribution i into the solver's target, scaled so that its
 // total is near 1 and its rare weights stay in range.
-func (s *Size) load(p Distributions, i int, v *solver) (excess dd) {
+func (s *Size) load(p Distributions, i int, v *solver) (excess fmath.DD) {
 	q := v.q
-	at := func(j int) dd {
-		x := dd{p.Weight[j*p.Count+i], 0}
+	at := func(j int) fmath.DD {
+		x := fmath.DD{Hi: p.Weight[j*p.Count+i]}
 		if p.Low != nil {
-			x = x.addFloat(p.Low[j*p.Count+i])
+			x = x.AddFloat(p.Low[j*p.Count+i])
 		}
 		return x
 	}
 	var rare, total float64
 	for j := 1; j <= s.h; j++ {
-		rare = max(rare, at(j).hi)
+		rare = max(rare, at(j).Hi)
 	}
-	total = max(rare, at(0).hi)
+	total = max(rare, at(0).Hi)
 	_, e := math.Frexp(rare)
 	_, et := math.Frexp(total)
-	norm := func(x dd, e int) dd { return dd{math.Ldexp(x.hi, -e), math.Ldexp(x.lo, -e)} }
-	q.scale = ddLn2.mulFloat(float64(et - e))
+	norm := func(x fmath.DD, e int) fmath.DD { return fmath.DD{Hi: math.Ldexp(x.Hi, -e), Lo: math.Ldexp(x.Lo, -e)} }
+	q.scale = fmath.DDLn2.MulFloat(float64(et - e))
 	m := float64(s.M)
 	q.total = norm(at(0), et)
-	excess = q.total.mulFloat(m*m - m)
+	excess = q.total.MulFloat(m*m - m)
 	for j := 1; j <= s.h; j++ {
 		q.low[j] = norm(at(j), e)
-		q.lowF[j] = q.low[j].hi
+		q.lowF[j] = q.low[j].Hi
 		x := norm(at(j), et)
-		q.total = q.total.add(x)
-		excess = excess.add(x.mulFloat(s.value[j]*s.value[j] - m))
+		q.total = q.total.Add(x)
+		excess = excess.Add(x.MulFloat(s.value[j]*s.value[j] - m))
 	}
 	return excess
 }
@@ -232,7 +234,7 @@ func (s *Size) careful(p Distributions, i int, v *solver) float64 {
 			return math.NaN()
 		}
 		if p.Low != nil {
-			if l := p.Low[j*p.Count+i]; !(math.Abs(l) <= float64(0x1p-50*x)) {
+			if l := p.Low[j*p.Count+i]; !(math.Abs(l) <= math.MaxFloat64) {
 				return math.NaN()
 			}
 		}
@@ -246,17 +248,17 @@ func (s *Size) careful(p Distributions, i int, v *solver) float64 {
 		return math.Inf(1)
 	}
 	excess := s.load(p, i, v)
-	if !(excess.hi > 0) {
+	if !(excess.Hi > 0) {
 		return 0
 	}
-	w := math.Sqrt(excess.div(v.q.total).hi / float64(s.M*s.N*(s.M-1)))
-	return s.solve(v.q, w, v.t).hi
+	w := math.Sqrt(excess.Div(v.q.total).Hi / float64(s.M*s.N*(s.M-1)))
+	return s.solve(v.q, w, v.t).Hi
 }
 
-// DistributionResiduals sets r[i] = f − g at w[i], as Table.Residuals does; it
-// is 0 where w[i] is 0 or infinite.
-func (s *Size) DistributionResiduals(r, w []float64, p Distributions) {
-	s.check(p, w)
+// Residuals sets r[i] = f − g of distribution first+i at w[i], as
+// Table.Residuals does; it is 0 where w[i] is 0 or infinite.
+func (s *Size) Residuals(r, w []float64, p Distributions, first int) {
+	s.check(p, first, w)
 	if len(r) != len(w) {
 		panic(fmt.Sprintf("roots: %d residuals of %d results", len(r), len(w)))
 	}
@@ -269,7 +271,7 @@ func (s *Size) DistributionResiduals(r, w []float64, p Distributions) {
 		case x == 0 || x == math.Inf(1):
 			r[i] = 0
 		default:
-			s.load(p, i, v)
+			s.load(p, first+i, v)
 			r[i] = s.residual(v.q, x, v.t)
 		}
 	}

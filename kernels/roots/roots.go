@@ -10,9 +10,10 @@
 // of K, see Table), or any (see Size.Solve). W = 0 solves f = g too, and −W
 // with W; what is returned is the positive root, or 0 where there is none.
 //
-// Both M − f and M − g are sums of positive terms that can be computed without
-// loss. The root is sought where ln(M−g) − ln(M−f) vanishes: f − g itself has
-// no digits left in float64 at K = 10.
+// With D = M tanh MW − V tanh VW ≥ 0 both ⟨D⟩_p = M tanh MW − f and ⟨D⟩_q =
+// M tanh MW − g are sums of positive terms that can be computed without loss.
+// The root is sought where ln(⟨D⟩_q/⟨D⟩_p) vanishes: f − g itself has no digits
+// left in float64 at K = 10.
 //
 // Problems are the vector lanes. Every lane goes its own way, so neither its
 // neighbours nor the vector's width nor the cut of a batch change its bits.

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"kadanoff/kernels/isa"
+	"kadanoff/spin/fmath"
 )
 
 func init() {
@@ -37,75 +38,111 @@ const (
 	scratchFields = 5
 )
 
-// zeros are the low parts of weights that have none.
-var zeros [16]float64
+// batch is how many problems are gathered at a time, a multiple of any group.
+const batch = 64
+
+// vectorScratch holds the assembly's scratch memory, and some problems side by
+// side as the assembly takes them.
+type vectorScratch struct {
+	vectors     []float64
+	index       []int // which problems
+	w, slope    [batch]float64
+	weight, low []float64 // [h+1][batch]
+}
+
+// pack copies the problems of g.index, filling the last group of that size
+// with copies of the last problem. It returns the number of groups.
+func (g *vectorScratch) pack(s *Size, p *Distributions, group int) int {
+	n := len(g.index)
+	groups := (n + group - 1) / group
+	if len(g.weight) < batch*(s.h+1) {
+		g.weight = make([]float64, batch*(s.h+1))
+		g.low = make([]float64, batch*(s.h+1))
+	}
+	for j := range s.h + 1 {
+		from := p.Weight[j*p.Count:]
+		to := g.weight[j*batch:][:groups*group]
+		for l, i := range g.index {
+			to[l] = from[i]
+		}
+		for l := n; l < len(to); l++ {
+			to[l] = to[n-1]
+		}
+		if p.Low == nil {
+			continue
+		}
+		from = p.Low[j*p.Count:]
+		to = g.low[j*batch:][:groups*group]
+		for l, i := range g.index {
+			to[l] = from[i]
+		}
+		for l := n; l < len(to); l++ {
+			to[l] = to[n-1]
+		}
+	}
+	if p.Low == nil {
+		clear(g.low)
+	}
+	return groups
+}
 
 // vectorSolve makes a Kernel.solve of assembly that takes whole groups of
-// problems; what is left over is padded to one.
+// problems. What is left over, and what needs polishing, is gathered into
+// groups first.
 func vectorSolve(group int, newton, polish func(*byte)) func(*Size, []float64, []float64, *Distributions, int, *solver) {
 	return func(s *Size, w, slope []float64, p *Distributions, first int, v *solver) {
-		h := s.h
-		if need := (scratchSlots + scratchFields*(h+1)) * group; len(v.vectors) < need {
-			v.vectors = make([]float64, need)
+		g := &v.vector
+		if need := (scratchSlots + scratchFields*(s.h+1)) * group; len(g.vectors) < need {
+			g.vectors = make([]float64, need)
 		}
-		run := func(w, slope, weight, low []float64, stride, lowStride, groups int) {
-			a := vectorArgs{
-				w: &w[0], slope: &slope[0], weight: &weight[0], low: &low[0],
-				scratch: &v.vectors[0], table: &s.table[0], guess: &s.guess.rows[0],
-				stride: 8 * stride, lowStride: 8 * lowStride, groups: groups,
-				half: h, n: s.N, top: topBit(s.N),
-				m2: float64(s.M * s.M), n64: float64(s.N), mean0: s.guess.mean0,
-				states: s.states, invStates: s.invStates, limit: s.polishLimit(),
-			}
-			if s.odd {
-				a.oddMask = math.MaxUint64
-			} else {
-				a.oneIfEven = math.Float64bits(1)
-			}
+		a := vectorArgs{
+			scratch: &g.vectors[0], table: &s.table[0], guess: &s.guess.rows[0],
+			half: s.h, n: s.N, top: fmath.TopBit(s.N),
+			m2: float64(s.M * s.M), n64: float64(s.N), mean0: s.guess.mean0,
+			states: s.states, invStates: s.invStates, limit: s.polishLimit(),
+		}
+		if s.odd {
+			a.oddMask = math.MaxUint64
+		} else {
+			a.oneIfEven = math.Float64bits(1)
+		}
+		run := func(f func(*byte), w, slope, weight, low []float64, stride, groups int) {
 			b := a
-			newton((*byte)(unsafe.Pointer(&a)))
-			// Without low parts one vector of zeros serves all groups.
-			if lowStride == 0 {
-				for g := range groups {
-					c := b
-					c.groups = 1
-					c.w, c.slope, c.weight = &w[g*group], &slope[g*group], &weight[g*group]
-					polish((*byte)(unsafe.Pointer(&c)))
-				}
-			} else {
-				polish((*byte)(unsafe.Pointer(&b)))
-			}
-			runtime.KeepAlive(&a)
+			b.w, b.slope, b.weight, b.low = &w[0], &slope[0], &weight[0], &low[0]
+			b.stride, b.lowStride, b.groups = 8*stride, 8*stride, groups
+			f((*byte)(unsafe.Pointer(&b)))
+			runtime.KeepAlive(&b)
 		}
-		low, lowStride := zeros[:], 0
 		whole := len(w) / group * group
 		if whole > 0 {
-			if p.Low != nil {
-				low, lowStride = p.Low[first:], p.Count
+			run(newton, w, slope, p.Weight[first:], p.Weight[first:], p.Count, whole/group)
+		}
+		if whole < len(w) {
+			g.index = g.index[:0]
+			for i := whole; i < len(w); i++ {
+				g.index = append(g.index, first+i)
 			}
-			run(w[:whole], slope[:whole], p.Weight[first:], low, p.Count, lowStride, whole/group)
+			groups := g.pack(s, p, group)
+			run(newton, g.w[:], g.slope[:], g.weight, g.low, batch, groups)
+			copy(w[whole:], g.w[:])
+			copy(slope[whole:], g.slope[:])
 		}
-		rest := len(w) - whole
-		if rest == 0 {
-			return
-		}
-		if need := 2 * group * (h + 2); len(v.pad) < need {
-			v.pad = make([]float64, need)
-		}
-		pw, pl := v.pad[:group*(h+1)], v.pad[group*(h+1):2*group*(h+1)]
-		res := v.pad[2*group*(h+1):][:2*group]
-		for j := range h + 1 {
-			for l := range group {
-				i := j*p.Count + first + whole + min(l, rest-1)
-				pw[j*group+l] = p.Weight[i]
-				pl[j*group+l] = 0
-				if p.Low != nil {
-					pl[j*group+l] = p.Low[i]
+		limit := a.limit
+		for i := 0; i < len(w); {
+			g.index = g.index[:0]
+			for ; i < len(w) && len(g.index) < batch; i++ {
+				if slope[i] >= polishFloor && slope[i] < limit {
+					g.w[len(g.index)], g.slope[len(g.index)] = w[i], slope[i]
+					g.index = append(g.index, first+i)
 				}
 			}
+			if len(g.index) == 0 {
+				return
+			}
+			run(polish, g.w[:], g.slope[:], g.weight, g.low, batch, g.pack(s, p, group))
+			for l, k := range g.index {
+				w[k-first] = g.w[l]
+			}
 		}
-		run(res[:group], res[group:], pw, pl, group, group, 1)
-		copy(w[whole:], res[:rest])
-		copy(slope[whole:], res[group:][:rest])
 	}
 }

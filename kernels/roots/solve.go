@@ -1,6 +1,10 @@
 package roots
 
-import "math"
+import (
+	"math"
+
+	"kadanoff/spin/fmath"
+)
 
 // target is the side of the equation that does not depend on W: the weights
 // of a distribution of |V|, those of |V| < M scaled by a common factor so that
@@ -8,10 +12,10 @@ import "math"
 //
 //	weight(M−2j) = e^(−scale)·low[j], j = 1 … h.
 type target struct {
-	low   []dd      // low[0] is not used
-	lowF  []float64 // low to float64
-	scale dd
-	total dd // sum of all weights
+	low   []fmath.DD // low[0] is not used
+	lowF  []float64  // low to float64
+	scale fmath.DD
+	total fmath.DD // sum of all weights
 }
 
 // sums are the two sides in float64 at one W. With |V| = M−2j, T = |V| tanh |V|W,
@@ -27,12 +31,12 @@ type sums struct{ sa, sad, sp, sb, sbd, u, r float64 }
 type scratch struct {
 	x, d    []float64 // x^k and 1 − x^k
 	p, term []float64 // p and D of the last eval
-	xx, dd  []dd
+	xx, dd  []fmath.DD
 }
 
 func newScratch(s *Size) *scratch {
 	f := func() []float64 { return make([]float64, s.h+1) }
-	return &scratch{f(), f(), f(), f(), make([]dd, s.h+1), make([]dd, s.h+1)}
+	return &scratch{f(), f(), f(), f(), make([]fmath.DD, s.h+1), make([]fmath.DD, s.h+1)}
 }
 
 // eval computes the sums at w. All terms are positive; with x = e^{−2W} and
@@ -43,7 +47,7 @@ func newScratch(s *Size) *scratch {
 // keeps its relative precision at any W, unlike the difference of two tanh.
 // Powers x^k and 1 − x^k come by recurrence.
 func (s *Size) eval(low []float64, w float64, t *scratch) (r sums) {
-	x, d1 := expm1(-2 * w)
+	x, d1 := fmath.ExpComplement(-2 * w)
 	h := s.h
 	t.x[0], t.d[0] = 1, 0
 	for k := 1; k <= h; k++ {
@@ -73,7 +77,7 @@ func (s *Size) eval(low []float64, w float64, t *scratch) (r sums) {
 		i := 1 / (1 + e)
 		ei := float64(e * i)
 		v := s.value[j]
-		p := float64(s.count[j] * powInt(float64(float64(t.x[j-1]*(1+e))*i1), s.N))
+		p := float64(s.count[j] * fmath.PowInt(float64(float64(t.x[j-1]*(1+e))*i1), s.N))
 		n := math.FMA(t.x[j], t.d[j], t.d[j])
 		D := math.FMA(float64(float64(2*v)*ei), float64(n*i0), float64(float64(2*j)*tm))
 		dp := float64(4 * math.FMA(-float64(v*v), float64(ei*i), c0))
@@ -89,81 +93,83 @@ func (s *Size) eval(low []float64, w float64, t *scratch) (r sums) {
 	return r
 }
 
-// logRatio returns F = ln(M−g) − ln(M−f), which has the sign of f − g, and
+// logRatio returns F = ln(⟨D⟩_q/⟨D⟩_p), which has the sign of f − g, and
 // dF/dW, from the sums at w.
 func (s *Size) logRatio(q *target, r *sums, w float64) (f, slope float64) {
 	nf := float64(s.N)
-	u := powInt(r.u, s.N)
+	u := fmath.PowInt(r.u, s.N)
 	p := math.FMA(u, r.sp, 2)
 	b := float64(u*r.sb) / p
-	lnU := math.FMA(-2, w, logf(r.r))
-	f = logf(r.sa) + logf(p) - logf(q.total.hi) - logf(r.sb)
-	f = -math.FMA(nf, lnU, q.scale.hi) + f
+	lnU := math.FMA(-2, w, fmath.Log(r.r))
+	f = fmath.Log(r.sa) + fmath.Log(p) - fmath.Log(q.total.Hi) - fmath.Log(r.sb)
+	f = -math.FMA(nf, lnU, q.scale.Hi) + f
 	return f, r.slope(b, nf)
 }
 
-// slope returns dF/dW, b being M − f.
+// slope returns dF/dW, b being ⟨D⟩_p.
 func (r *sums) slope(b, nf float64) float64 {
 	return math.FMA(-nf, b, r.sad/r.sa-r.sbd/r.sb)
 }
 
-// evalExact computes in double-double the ratio ρ = (M−g)/(M−f) at w, and
-// M − f, M − g being e^(−scale)·ΣlowD/total.
-func (s *Size) evalExact(q *target, w dd, t *scratch) (rho, mf dd) {
-	x, d1 := w.scale(-2).expm1()
+// evalExact computes in double-double the ratio ρ = ⟨D⟩_q/⟨D⟩_p at w, and
+// ⟨D⟩_p, ⟨D⟩_q being e^(−scale)·ΣlowD/total.
+func (s *Size) evalExact(q *target, w fmath.DD, t *scratch) (rho, mf fmath.DD) {
+	x, d1 := w.Scale(-2).ExpComplement()
 	h := s.h
-	t.xx[0], t.dd[0] = ddOne, dd{}
+	t.xx[0], t.dd[0] = fmath.DD{Hi: 1}, fmath.DD{}
 	for k := 1; k <= h; k++ {
-		t.dd[k] = t.dd[k-1].add(t.xx[k-1].mul(d1))
-		t.xx[k] = t.xx[k-1].mul(x)
+		t.dd[k] = t.dd[k-1].Add(t.xx[k-1].Mul(d1))
+		t.xx[k] = t.xx[k-1].Mul(x)
 	}
-	square := func(k int) dd {
-		e := t.xx[k].mul(t.xx[k])
+	square := func(k int) fmath.DD {
+		e := t.xx[k].Mul(t.xx[k])
 		if s.odd {
-			e = e.mul(x)
+			e = e.Mul(x)
 		}
 		return e
 	}
 	e0, e1 := square(h), square(h-1)
-	n0 := t.dd[h].add(t.dd[h].mul(t.xx[h]))
+	n0 := t.dd[h].Add(t.dd[h].Mul(t.xx[h]))
 	if s.odd {
-		n0 = n0.add(t.xx[h].mul(t.xx[h]).mul(d1))
+		n0 = n0.Add(t.xx[h].Mul(t.xx[h]).Mul(d1))
 	}
-	i0 := ddOne.div(e0.addFloat(1))
-	i1 := ddOne.div(e1.addFloat(1))
-	tm := n0.mul(i0)
-	var sa, sp, sb dd
+	i0 := fmath.DD{Hi: 1}.Div(e0.AddFloat(1))
+	i1 := fmath.DD{Hi: 1}.Div(e1.AddFloat(1))
+	tm := n0.Mul(i0)
+	var sa, sp, sb fmath.DD
 	for j := 1; j <= h; j++ {
 		e := square(h - j)
-		e1p := e.addFloat(1)
+		e1p := e.AddFloat(1)
 		v := s.value[j]
-		D := tm.scale(2).mulFloat(float64(j))
+		D := tm.Scale(2).MulFloat(float64(j))
 		if v != 0 {
-			n := t.dd[j].add(t.dd[j].mul(t.xx[j]))
-			D = D.add(e.mul(n).mul(i0).mulFloat(2 * v).div(e1p))
+			n := t.dd[j].Add(t.dd[j].Mul(t.xx[j]))
+			D = D.Add(e.Mul(n).Mul(i0).MulFloat(2 * v).Div(e1p))
 		}
-		p := s.binom[j].mul(t.xx[j-1].mul(e1p).mul(i1).pow(s.N))
-		sa = sa.add(q.low[j].mul(D))
-		sp = sp.add(p)
-		sb = sb.add(p.mul(D))
+		p := s.binom[j].Mul(t.xx[j-1].Mul(e1p).Mul(i1).Pow(s.N))
+		sa = sa.Add(q.low[j].Mul(D))
+		sp = sp.Add(p)
+		sb = sb.Add(p.Mul(D))
 	}
-	r := e1.addFloat(1).mul(i0)
-	u := x.mul(r).pow(s.N)
-	p := u.mul(sp).addFloat(2)
-	mf = u.mul(sb).div(p)
-	// (M−g)/(M−f) = e^(−scale) u^(−N) · sa·p/(sb·total): the first two factors
+	r := e1.AddFloat(1).Mul(i0)
+	u := x.Mul(r).Pow(s.N)
+	p := u.Mul(sp).AddFloat(2)
+	mf = u.Mul(sb).Div(p)
+	// ⟨D⟩_q/⟨D⟩_p = e^(−scale) u^(−N) · sa·p/(sb·total): the first two factors
 	// may leave the float64 range one by one.
-	nf := dd{float64(s.N), 0}
-	y, _ := w.scale(2).sub(q.scale.div(nf)).expm1()
-	rho = y.div(r).pow(s.N).mul(sa.mul(p)).div(sb.mul(q.total))
+	nf := fmath.DD{Hi: float64(s.N)}
+	y, _ := w.Scale(2).Sub(q.scale.Div(nf)).ExpComplement()
+	rho = y.Div(r).Pow(s.N).Mul(sa.Mul(p)).Div(sb.Mul(q.total))
 	return rho, mf
 }
 
 // Newton's method stops with a step below these parts of W. The error after
-// such a step is about its square.
+// such a step is about its square, that of a secant about its product with the
+// step before.
 const (
-	stepFloat = 0x1p-26
-	stepExact = 0x1p-34
+	stepFloat  = 0x1p-24
+	stepExact  = 0x1p-34
+	stepSecant = 0x1p-50
 )
 
 // maxSteps bounds both Newton iterations; with a bracket each of them halves
@@ -173,6 +179,9 @@ const maxSteps = 100
 // noise is where F is taken as zero in float64: the double-double iteration
 // goes on from there.
 const noise = 0x1p-44
+
+// flat is the W·dF/dW below which its float64 value is not used.
+const flat = 1e-12
 
 // bracket keeps the root between lo and hi.
 type bracket struct{ lo, hi float64 }
@@ -195,7 +204,7 @@ func (b *bracket) step(w, f, slope float64) float64 {
 
 // solve returns the positive root of f = g in double-double, from a start
 // w > 0. F is negative below the root and positive above it.
-func (s *Size) solve(q *target, w float64, t *scratch) dd {
+func (s *Size) solve(q *target, w float64, t *scratch) fmath.DD {
 	b := bracket{0, math.Inf(1)}
 	for range maxSteps {
 		r := s.eval(q.lowF, w, t)
@@ -211,28 +220,52 @@ func (s *Size) solve(q *target, w float64, t *scratch) dd {
 		}
 	}
 	b = bracket{0, math.Inf(1)}
-	W := dd{w, 0}
+	W := fmath.DD{Hi: w}
+	var last struct {
+		w        fmath.DD
+		f, slope float64
+	}
 	for range maxSteps {
-		r := s.eval(q.lowF, W.hi, t)
-		_, slope := s.logRatio(q, &r, W.hi)
+		r := s.eval(q.lowF, W.Hi, t)
+		_, slope := s.logRatio(q, &r, W.Hi)
 		rho, _ := s.evalExact(q, W, t)
 		// ln ρ to second order: ρ is close to 1 but for a start that float64
 		// could not improve, where its sign is enough.
-		d := rho.addFloat(-1).hi
+		d := rho.AddFloat(-1).Hi
 		f := d / math.FMA(0.5, d, 1)
-		if f < 0 {
-			b.lo = W.hi
+		first := last.slope == 0
+		secant := !(slope*W.Hi > flat)
+		if secant {
+			// The float64 derivative has no digits: a secant does, after a
+			// first step to have one.
+			slope = (f - last.f) / W.Sub(last.w).Hi
+			if first {
+				slope = f / (0.01 * W.Hi)
+				if f < 0 {
+					slope = -slope
+				}
+			}
 		} else {
-			b.hi = W.hi
+			first = false
+		}
+		last.w, last.f, last.slope = W, f, slope
+		if f < 0 {
+			b.lo = W.Hi
+		} else {
+			b.hi = W.Hi
 		}
 		step := -f / slope
-		next := W.addFloat(step)
-		if !(next.hi >= b.lo && next.hi <= b.hi) {
-			next = dd{b.step(W.hi, f, slope), 0}
-			step = next.hi - W.hi
+		next := W.AddFloat(step)
+		if !(next.Hi >= b.lo && next.Hi <= b.hi) {
+			next = fmath.DD{Hi: b.step(W.Hi, f, slope)}
+			step = next.Hi - W.Hi
 		}
 		W = next
-		if math.Abs(step) <= stepExact*W.hi {
+		limit := stepExact * W.Hi
+		if secant {
+			limit = stepSecant * W.Hi
+		}
+		if !first && math.Abs(step) <= limit {
 			break
 		}
 	}
@@ -241,6 +274,6 @@ func (s *Size) solve(q *target, w float64, t *scratch) dd {
 
 // residual returns f − g at w.
 func (s *Size) residual(q *target, w float64, t *scratch) float64 {
-	rho, mf := s.evalExact(q, dd{w, 0}, t)
-	return rho.addFloat(-1).mul(mf).hi
+	rho, mf := s.evalExact(q, fmath.DD{Hi: w}, t)
+	return rho.AddFloat(-1).Mul(mf).Hi
 }

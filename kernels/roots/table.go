@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sync"
+
+	"kadanoff/spin/fmath"
 )
 
 // A Table is W as a function of K for one Size. For K in [MinTableK,
@@ -93,7 +95,7 @@ func NewTable(s *Size) *Table {
 }
 
 // solve returns the root at K, in double-double.
-func (t *Table) solve(k float64, wk *worker) dd {
+func (t *Table) solve(k float64, wk *worker) fmath.DD {
 	n := float64(t.Size.N)
 	w := math.Sqrt(2 * k / (n * float64(t.Size.M-1)))
 	if k > 1 {
@@ -109,12 +111,12 @@ func (t *Table) row(i uint64) (c [rowLen]float64) {
 	defer t.workers.Put(wk)
 	base := math.Float64frombits((i + t.first) << t.shift)
 	width := math.Float64frombits((i+t.first+1)<<t.shift) - base
-	var y [degree + 1]dd
+	var y [degree + 1]fmath.DD
 	for k, r := range nodes {
 		y[k] = t.solve(base+width*(r+0.5), wk)
 	}
 	for k, a := range interpolate(nodes[:], y[:]) {
-		c[k] = a.hi
+		c[k] = a.Hi
 	}
 	return c
 }
@@ -122,19 +124,19 @@ func (t *Table) row(i uint64) (c [rowLen]float64) {
 // interpolate returns the coefficients, low powers first, of the polynomial
 // through the points (x, y): Newton's divided differences, multiplied out. It
 // overwrites y.
-func interpolate(x []float64, y []dd) []dd {
+func interpolate(x []float64, y []fmath.DD) []fmath.DD {
 	for j := 1; j < len(x); j++ {
 		for k := len(x) - 1; k >= j; k-- {
-			y[k] = y[k].sub(y[k-1]).div(dd{x[k] - x[k-j], 0})
+			y[k] = y[k].Sub(y[k-1]).Div(fmath.DD{Hi: x[k] - x[k-j]})
 		}
 	}
-	c := make([]dd, len(x))
+	c := make([]fmath.DD, len(x))
 	for k := len(x) - 1; k >= 0; k-- {
 		// c ← c·(r − x[k]) + y[k]
 		for j := len(x) - 1; j >= 1; j-- {
-			c[j] = c[j-1].sub(c[j].mulFloat(x[k]))
+			c[j] = c[j-1].Sub(c[j].MulFloat(x[k]))
 		}
-		c[0] = y[k].sub(c[0].mulFloat(x[k]))
+		c[0] = y[k].Sub(c[0].MulFloat(x[k]))
 	}
 	return c
 }
@@ -146,17 +148,17 @@ func (t *Table) ends() {
 	wk := t.workers.Get().(*worker)
 	defer t.workers.Put(wk)
 	x := make([]float64, 3)
-	y := make([]dd, 3)
+	y := make([]fmath.DD, 3)
 	for i := range x {
 		root := MinTableKRoot * float64(int(1)<<i)
 		x[i] = root * root
-		y[i] = t.solve(x[i], wk).scale(1 / root)
+		y[i] = t.solve(x[i], wk).Scale(1 / root)
 	}
 	for i, c := range interpolate(x, y) {
-		t.small[i] = c.hi
+		t.small[i] = c.Hi
 	}
-	k := dd{MaxTableK, 0}
-	t.large = t.solve(k.hi, wk).sub(k.scale(2).div(dd{float64(t.Size.N), 0})).hi
+	k := fmath.DD{Hi: MaxTableK}
+	t.large = t.solve(k.Hi, wk).Sub(k.Scale(2).Div(fmath.DD{Hi: float64(t.Size.N)})).Hi
 }
 
 // MinTableKRoot is the square root of MinTableK.
@@ -183,7 +185,7 @@ func (t *Table) At(k float64) float64 {
 		return 2*float64(k/float64(t.Size.N)) + t.large
 	}
 	i := math.Float64bits(k)>>t.shift - t.first
-	t.build(i)
+	t.Build(int(i))
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return horner(t.rows[i*rowLen:], k, t.shift)
@@ -200,10 +202,11 @@ func horner(c []float64, k float64, shift uint) float64 {
 	return s
 }
 
-// build makes interval i known.
-func (t *Table) build(i uint64) {
+// Build computes interval i unless it is known. It takes fourteen roots in
+// double-double: 0.1 ms for eight visible units, 5 ms for 256.
+func (t *Table) Build(i int) {
 	t.once[i].Do(func() {
-		c := t.row(i)
+		c := t.row(uint64(i))
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		copy(t.rows[i*rowLen:], c[:])
@@ -211,45 +214,72 @@ func (t *Table) build(i uint64) {
 	})
 }
 
-// Built returns how many intervals are known, of how many.
-func (t *Table) Built() (known, of int) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.built, int(t.count)
-}
-
 // chunk is how many K a kernel looks at while the table is locked for reading.
 const chunk = 4096
 
-// Solve sets w[i] = t.At(k[i]). It panics unless the lengths agree.
+// Solve sets w[i] = t.At(k[i]), computing the intervals that are not known yet.
+// It panics unless the lengths agree.
 func (t *Table) Solve(kern *Kernel, w, k []float64) {
-	if len(w) != len(k) {
-		panic(fmt.Sprintf("roots: %d results for %d K", len(w), len(k)))
+	missing := make([]bool, t.count)
+	for !t.Try(kern, w, k, missing) {
+		for i, m := range missing {
+			if m {
+				t.Build(i)
+				missing[i] = false
+			}
+		}
 	}
+}
+
+// Try is Solve without computing intervals: it returns whether it could do
+// without, and else marks in missing, which has an element for each of
+// Intervals, those that it needs. w is not to be used then.
+func (t *Table) Try(kern *Kernel, w, k []float64, missing []bool) bool {
+	if len(w) != len(k) || len(missing) != int(t.count) {
+		panic(fmt.Sprintf("roots: %d results for %d K, marks for %d of %d intervals", len(w), len(k), len(missing), t.count))
+	}
+	all := true
 	for i := 0; i < len(k); {
 		n := min(len(k)-i, chunk) &^ (lanes - 1)
-		done := 0
-		if n > 0 {
+		if n > 0 && all {
 			t.mu.RLock()
-			done = kern.table(w[i:i+n], k[i:i+n], t.rows, t.first, t.count, uint64(t.shift))
+			done := kern.table(w[i:i+n], k[i:i+n], t.rows, t.first, t.count, uint64(t.shift))
 			t.mu.RUnlock()
 			i += done
-		}
-		// The kernel stops at a group with a lane that is outside the table or
-		// in an interval that is not known yet.
-		if done == n {
-			if n > 0 {
+			if done == n {
 				continue
 			}
-			n = len(k) - i
-		} else {
-			n = lanes
 		}
-		for range n {
-			w[i] = t.At(k[i])
+		// The kernel stops at a group with a lane that is outside the table or
+		// in an interval that is not known yet. Once one is missing there is
+		// nothing left but to look for more.
+		for range min(lanes, len(k)-i) {
+			if j := math.Float64bits(k[i])>>t.shift - t.first; j < t.count && !t.known(j) {
+				missing[j], all = true, false
+			} else if all {
+				w[i] = t.At(k[i])
+			}
 			i++
 		}
 	}
+	return all
+}
+
+// known reports whether interval i is: no root in the table is zero.
+func (t *Table) known(i uint64) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.rows[i*rowLen] != 0
+}
+
+// Intervals returns the number of the table's intervals.
+func (t *Table) Intervals() int { return int(t.count) }
+
+// Known returns how many intervals have been computed.
+func (t *Table) Known() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.built
 }
 
 // Residuals sets r[i] = f(w[i]) − g(w[i], k[i]), computed in double-double, so

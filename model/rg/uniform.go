@@ -64,7 +64,7 @@ func (f UniformFlow) FixedPoint() (m, multiplier float64) {
 	}
 	y := nw
 	for {
-		next := y - (nw*math.Tanh(mw*math.Tanh(y))-y)/(slope(y)-1)
+		next := y - (float64(nw*math.Tanh(mw*math.Tanh(y)))-y)/(slope(y)-1)
 		if !(next < y) || next <= 0 {
 			break
 		}

@@ -78,8 +78,12 @@ func mean(chains [][]float64) float64 {
 func autocovariance(chains [][]float64, mean float64, t int) float64 {
 	s, n := 0.0, 0
 	for _, c := range chains {
-		for i := 0; i+t < len(c); i++ {
-			s += (c[i] - mean) * (c[i+t] - mean)
+		if t >= len(c) {
+			continue
+		}
+		later := c[t:]
+		for i, v := range c[:len(later)] {
+			s += (v - mean) * (later[i] - mean)
 		}
 		n += max(0, len(c)-t)
 	}

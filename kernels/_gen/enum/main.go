@@ -73,6 +73,8 @@ func main() {
 		exponential(p, consts)
 		factors(p, consts)
 		scaledSum(p, consts)
+		responses(p, consts)
+		probes(p)
 	}
 	count()
 	Generate()
@@ -658,6 +660,133 @@ func scaledSum(p path, t table) {
 	Store(out, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
+}
+
+func responses(p path, t table) {
+	function(p, "responses", "is Kernel.Responses for n units.", "func(sums, total, weight, y, x *float64, n int)")
+	sums := Load(Param("sums"), GP64())
+	total := Load(Param("total"), GP64())
+	weight := Load(Param("weight"), GP64())
+	yy := Load(Param("y"), GP64())
+	xx := Load(Param("x"), GP64())
+	n := Load(Param("n"), GP64())
+	const rowBytes = 16 * 8
+	one := p.broadcast(t, "one")
+	vecs := rowBytes / p.bytes
+	Label("unit")
+	var all []reg.VecVirtual // the sums over rows, for each vector of columns
+	for v := range vecs {
+		x := p.vec()
+		VMOVUPD(Mem{Base: xx, Disp: v * p.bytes}, x)
+		response := func(i int) reg.VecVirtual {
+			f, r := p.vec(), p.vec()
+			VBROADCASTSD(Mem{Base: yy, Disp: 8 * i}, f)
+			VFMADD213PD(one, x, f)
+			VMOVUPD(Mem{Base: weight, Disp: i*rowBytes + v*p.bytes}, r)
+			VDIVPD(f, r, r)
+			return r
+		}
+		add := func(a, b reg.VecVirtual) reg.VecVirtual { // a+b in a
+			VADDPD(b, a, a)
+			return a
+		}
+		// butterfly returns a+b, and b-a in b
+		butterfly := func(a, b reg.VecVirtual) (sum, diff reg.VecVirtual) {
+			sum = p.vec()
+			VADDPD(b, a, sum)
+			VSUBPD(a, b, b)
+			return sum, b
+		}
+		var half, bit0, bit1 [2]reg.VecVirtual
+		for h := range 2 {
+			a0, d0 := butterfly(response(4*h), response(4*h+1))
+			a1, d1 := butterfly(response(4*h+2), response(4*h+3))
+			bit0[h] = add(d0, d1)
+			half[h], bit1[h] = butterfly(a0, a1)
+		}
+		sum, bit2 := butterfly(half[0], half[1])
+		for k, y := range []reg.VecVirtual{sum, add(bit0[0], bit0[1]), add(bit1[0], bit1[1]), bit2} {
+			m := Mem{Base: sums, Disp: k*rowBytes + v*p.bytes}
+			if k == 0 {
+				z := p.vec()
+				VADDPD(m, y, z)
+				VMOVUPD(z, m)
+				continue
+			}
+			VADDPD(m, y, y)
+			VMOVUPD(y, m)
+		}
+		all = append(all, sum)
+	}
+	// column l with l+8, then the 8 lanes as Reduce does
+	var s reg.VecVirtual
+	if p.wide() {
+		s = YMM()
+		VADDPD(all[1], all[0], all[0])
+		VEXTRACTF64X4(Imm(1), all[0], s)
+		VADDPD(s, all[0].AsY(), s)
+	} else {
+		VADDPD(all[2], all[0], all[0])
+		VADDPD(all[3], all[1], all[1])
+		VADDPD(all[1], all[0], all[0])
+		s = all[0]
+	}
+	lo, hi := XMM(), XMM()
+	VEXTRACTF128(Imm(1), s.AsY(), hi)
+	VADDPD(hi, s.AsX(), lo) // lanes 0+2 and 1+3 of four
+	VPERMILPD(Imm(1), lo, hi)
+	VADDSD(hi, lo, lo)
+	VADDSD(Mem{Base: total}, lo, lo)
+	VMOVSD(lo, Mem{Base: total})
+	ADDQ(Imm(8), total)
+	ADDQ(U32(4*rowBytes), sums)
+	ADDQ(Imm(64), yy)
+	ADDQ(U32(rowBytes), xx)
+	DECQ(n)
+	JNZ(LabelRef("unit"))
+	VZEROUPPER()
+	RET()
+}
+
+// probes repeat the operations of one state in registers only, with enough
+// independent chains to hide every latency.
+func probes(p path) {
+	const chains = 12
+	for _, probe := range []struct {
+		name string
+		op   func(x, acc reg.VecVirtual)
+	}{
+		{"probeAddMin", func(x, acc reg.VecVirtual) {
+			s := p.vec()
+			VPADDD(x, acc, s)
+			VPMINSD(s, acc, acc)
+		}},
+		{"probeMulAdd", func(x, acc reg.VecVirtual) { VFMADD231PD(x, x, acc) }},
+		{"probeFactor", func(x, acc reg.VecVirtual) {
+			f := p.vec()
+			p.copy(x, f)
+			VFMADD213PD(x, x, f)
+			VMULPD(f, acc, acc)
+		}},
+	} {
+		function(p, probe.name, fmt.Sprintf("does n rounds of %d of the operations of its name.", chains), "func(n int)")
+		n := Load(Param("n"), GP64())
+		x := p.vec()
+		p.zero(x)
+		acc := make([]reg.VecVirtual, chains)
+		for k := range acc {
+			acc[k] = p.vec()
+			p.zero(acc[k])
+		}
+		Label("round")
+		for k := range acc {
+			probe.op(x, acc[k])
+		}
+		DECQ(n)
+		JNZ(LabelRef("round"))
+		VZEROUPPER()
+		RET()
+	}
 }
 
 // count: increments of a table, four in flight; scalar, so one version serves

@@ -527,7 +527,7 @@ func (m *machine) newton() {
 		VMINPD(mid, twice, mid)
 		next = m.sel(in, next, mid)
 		size := m.and(m.sub(next, w), m.bc(word(1<<63-1)))
-		done := m.cmp(size, le, m.mul(w, m.num(0x1p-26)))
+		done := m.cmp(size, le, m.mul(w, m.num(0x1p-24)))
 		store(m.sel(active, next, w), m.slot(slotW, u))
 		VANDNPD(active, done, active)
 		store(active, m.slot(slotActive, u))

@@ -1,0 +1,154 @@
+package bench
+
+import (
+	"bytes"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/klauspost/cpuid/v2"
+
+	"kadanoff/kernels/isa"
+)
+
+// Machine describes where a report was made.
+type Machine struct {
+	CPU        string   `json:"cpu"`
+	Cores      int      `json:"cores"` // logical cores that the process may use
+	Memory     int64    `json:"memory,omitempty"`
+	OS         string   `json:"os"`
+	Arch       string   `json:"arch"`
+	Go         string   `json:"go"`
+	GOAMD64    string   `json:"goamd64,omitempty"`
+	ISA        []string `json:"isa"`                   // instruction sets present, weakest first
+	Rates      []Rates  `json:"rates,omitempty"`       // of each instruction set that was timed
+	OtherCores *float64 `json:"other_cores,omitempty"` // cores that other processes kept busy, on average
+}
+
+// Rates are what one core does a second at best with an instruction set. What
+// a build or machine cannot measure is 0.
+type Rates struct {
+	ISA     string  `json:"isa"`
+	Clock   float64 `json:"clock_hz"`
+	FMA     float64 `json:"fma"`               // float32 multiply-adds/s
+	Look    float64 `json:"look_up,omitempty"` // connections/s of the look-ups alone that limit gibbs
+	Limited string  `json:"limited_by,omitempty"`
+}
+
+// ThisMachine describes the machine that the process runs on.
+func ThisMachine() Machine {
+	m := Machine{
+		CPU: cpuName(), Cores: runtime.NumCPU(), Memory: memory(),
+		OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), GOAMD64: setting("GOAMD64"),
+	}
+	for _, l := range isa.Available() {
+		m.ISA = append(m.ISA, l.String())
+	}
+	return m
+}
+
+// cpuName names the CPU: its brand, or, where a virtual machine shortens that,
+// brand with family and model as well.
+func cpuName() string {
+	c := &cpuid.CPU
+	name := strings.TrimSpace(c.BrandName)
+	if name == "" {
+		name = procValue("/proc/cpuinfo", "model name")
+	}
+	if name == "" {
+		return runtime.GOARCH
+	}
+	if c.Family != 0 {
+		name += " (family " + strconv.Itoa(c.Family) + ", model " + strconv.Itoa(c.Model) + ")"
+	}
+	return name
+}
+
+func memory() int64 {
+	kb, _ := strconv.ParseInt(strings.TrimSuffix(procValue("/proc/meminfo", "MemTotal"), " kB"), 10, 64)
+	return kb << 10
+}
+
+// procValue returns the value of the first line "key : value" of a file.
+func procValue(file, key string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(text) {
+		if k, v, ok := bytes.Cut(line, []byte{':'}); ok && string(bytes.TrimSpace(k)) == key {
+			return string(bytes.TrimSpace(v))
+		}
+	}
+	return ""
+}
+
+func setting(key string) string {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+// load watches how busy other processes keep the machine.
+type load struct {
+	start time.Time
+	busy  float64 // seconds of CPU time used by everybody
+	own   float64 // by this process
+}
+
+// watchLoad begins to watch; ok is false where the system does not say.
+func watchLoad() (l load, ok bool) {
+	busy, ok := busySeconds()
+	return load{time.Now(), busy, ownSeconds()}, ok
+}
+
+// others returns the cores that other processes kept busy on average since the
+// watch began.
+func (l load) others() float64 {
+	busy, _ := busySeconds()
+	wall := time.Since(l.start).Seconds()
+	return max(0, (busy-l.busy-(ownSeconds()-l.own))/max(wall, 1e-3))
+}
+
+// ticks is the unit of /proc/stat, fixed by the interface at 1/100 s.
+const ticks = 100
+
+func busySeconds() (float64, bool) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	f := strings.Fields(line)
+	if len(f) < 8 || f[0] != "cpu" {
+		return 0, false
+	}
+	sum := 0.0
+	for _, i := range []int{1, 2, 3, 6, 7} { // user, nice, system, irq, softirq
+		x, err := strconv.ParseFloat(f[i], 64)
+		if err != nil {
+			return 0, false
+		}
+		sum += x
+	}
+	return sum / ticks, true
+}
+
+func ownSeconds() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}

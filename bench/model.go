@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"math"
+	"sync"
+
+	"kadanoff/model/modelfile"
+	"kadanoff/spin"
+)
+
+// digitsRBM is a machine that was trained elsewhere: scikit-learn's
+// BernoulliRBM, 16 hidden units, on its 8×8 digits; peers/make_digits_rbm.py
+// made the file.
+//
+//go:embed digits-rbm.npz
+var digitsRBM []byte
+
+// digits reads the embedded machine as any model file is read and converts it
+// from {0,1} to ±1.
+func digits() (*spin.Net[float32], error) {
+	m, err := modelfile.Read(bytes.NewReader(digitsRBM), int64(len(digitsRBM)), "digits-rbm.npz")
+	if err != nil {
+		return nil, err
+	}
+	return modelNet(m, "digits-rbm.npz")
+}
+
+// modelNet returns the RBM in a model file in ±1 units.
+func modelNet(m *modelfile.Model, file string) (*spin.Net[float32], error) {
+	if m.RBM == nil {
+		return nil, fmt.Errorf("%s: a Boltzmann machine, want an RBM with W, b and c", file)
+	}
+	r, _, err := m.RBM.Spin()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return spin.RBM(r.Visible, r.Hidden, r.W, r.B, r.C), nil
+}
+
+// Model is a user's RBM with its checks and its speed.
+type Model struct {
+	Visible, Hidden int
+	// NotEnumerated says why its distribution is not checked, only its
+	// conditional probabilities; empty if it is.
+	NotEnumerated string
+	// Network is the machine in fixed point, with what rounding changed.
+	Network *spin.Network
+}
+
+// LoadModel reads an RBM from a safetensors or npz file.
+func LoadModel(file string) (*Model, error) {
+	m, err := modelfile.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	n, err := modelNet(m, file)
+	if err != nil {
+		return nil, err
+	}
+	q, err := spin.Quantize(n)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	visible, hidden := q.Layers[0], q.Layers[1]
+	return &Model{Visible: visible, Hidden: hidden, NotEnumerated: tooLarge(visible, hidden), Network: q}, nil
+}
+
+// modelBurnIn is how long chains of a trained machine run before they are
+// observed: modes of such machines are left slowly.
+const modelBurnIn = 300
+
+// Area returns the checks of the model and its speed with the given number of
+// chains. Its distribution is compared with enumeration where that is
+// possible; slow modes that chains have not found after the burn-in make that
+// check fail, although each spin is drawn with the right probability.
+func (m *Model) Area(chains int) Area {
+	a := Area{Name: "gibbs", Short: "block Gibbs sampling of a model"}
+	if m.NotEnumerated == "" {
+		a.Checks = append(a.Checks, machine{
+			name: "model", network: func() (*spin.Network, error) { return m.Network, nil },
+			temperature: 1, burnIn: modelBurnIn, stride: 10,
+		}.check())
+	}
+	a.Checks = append(a.Checks, Check{Name: "gibbs/model-conditionals", Run: m.conditionals})
+	a.Benchmarks = []Benchmark{{
+		Name: fmt.Sprintf("gibbs/model-%dx%dx%d", m.Visible, m.Hidden, chains),
+		Unit: "connections/s",
+		Prepare: func(_ context.Context, t *Target) (*Work, error) {
+			return gibbsWork(t, m.Network, chains)
+		},
+	}}
+	return a
+}
+
+// conditionals checks the conditional probabilities of the hidden units for
+// random visible states, fewer where the machine is large.
+func (m *Model) conditionals(ctx context.Context, t *Target) ([]Result, error) {
+	const most = 1 << 28 // products of a weight and a spin
+	chains := 1024
+	for chains > 64 && m.Visible*m.Hidden*chains > most {
+		chains /= 2
+	}
+	sweeps := t.sample(8)
+	for sweeps > 2 && m.Hidden*m.Hidden*chains*sweeps/64 > most {
+		sweeps /= 2
+	}
+	j := &conditionals{network: m.Network, patterns: newNumbers(31).coins(m.Visible, chains), sweeps: sweeps}
+	for c := range chains {
+		j.temperatures = append(j.temperatures, math.Ldexp(1, c%3))
+	}
+	return j.run(ctx, t, "gibbs/model-conditionals")
+}
+
+// digitsMachine is the embedded machine as one that is sampled and enumerated.
+func digitsMachine() machine {
+	network := sync.OnceValues(func() (*spin.Network, error) {
+		n, err := digits()
+		if err != nil {
+			return nil, err
+		}
+		return spin.Quantize(n)
+	})
+	return machine{name: "digits-64x16", network: network, temperature: 1, burnIn: 40, stride: 4}
+}

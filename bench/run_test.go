@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kadanoff/kernels/isa"
+)
+
+// counting is an area that counts what is done to it.
+func counting(checks *atomic.Int64, fail error) Area {
+	a := Area{Name: "count"}
+	for i := range 5 {
+		a.Checks = append(a.Checks, Check{Name: fmt.Sprintf("count/%d", i), Run: func(_ context.Context, t *Target) ([]Result, error) {
+			checks.Add(1)
+			if i == 3 && fail != nil {
+				return nil, fail
+			}
+			return []Result{{Name: fmt.Sprintf("count/%d/x", i), Measured: float64(i), Limit: 3}}, nil
+		}})
+	}
+	a.Benchmarks = []Benchmark{
+		{Name: "count/spin", Unit: "turns/s", Goal: perThread(map[isa.Level]float64{isa.Generic: 5}), Prepare: func(context.Context, *Target) (*Work, error) {
+			n := 0
+			return &Work{Units: 3, Limit: 1e18, Do: func(ctx context.Context, times int) error {
+				for range times * 1000 {
+					n++
+				}
+				return ctx.Err()
+			}}, nil
+		}},
+		{Name: "count/slow", Unit: "turns/s", Slow: true, Prepare: func(context.Context, *Target) (*Work, error) {
+			return nil, errors.New("a slow case was prepared")
+		}},
+		{Name: "count/none", Unit: "turns/s", Prepare: func(context.Context, *Target) (*Work, error) { return nil, nil }},
+	}
+	return a
+}
+
+func open(t *testing.T, s Selection) []*Target {
+	t.Helper()
+	targets, err := s.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, target := range targets {
+			if err := target.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return targets
+}
+
+func TestRun(t *testing.T) {
+	var done atomic.Int64
+	last := 0
+	p := &Plan{
+		Selection: Selection{Backend: "ref", Seed: 7}, Areas: []Area{counting(&done, nil)}, Checks: true, Benchmarks: true,
+		Progress: func(n, total int, what string) {
+			if n != last+1 || total != 7 || !strings.HasPrefix(what, "count/") {
+				t.Errorf("progress %d of %d: %q", n, total, what)
+			}
+			last = n
+		},
+	}
+	targets := open(t, p.Selection)
+	r, err := Run(context.Background(), p, targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done.Load() != 5 || len(r.Records) != 6 || len(r.Failed()) != 1 || r.Failed()[0].Name != "count/4/x" {
+		t.Errorf("%d checks ran, %d records, failed: %v", done.Load(), len(r.Records), r.Failed())
+	}
+	for i, rec := range r.Records[:5] {
+		if rec.Name != fmt.Sprintf("count/%d/x", i) || rec.Backend != "ref" || rec.Seed != 7 || rec.Threads != 1 {
+			t.Errorf("record %d is %+v", i, rec)
+		}
+	}
+	b := r.Records[5]
+	if b.Kind != KindBench || b.Name != "count/spin" || b.Repeats < leastSamples || b.Repeats != len(b.SamplesS) ||
+		b.MinS <= 0 || b.MedianS < b.MinS || b.Value != 3/b.MinS || b.LimitFraction != b.Value/1e18 {
+		t.Errorf("bench record is %+v", b)
+	}
+}
+
+func TestRunEndsWithFirstError(t *testing.T) {
+	var done atomic.Int64
+	boom := errors.New("boom")
+	targets := open(t, Selection{Backend: "ref"})
+	_, err := Run(context.Background(), &Plan{Areas: []Area{counting(&done, boom)}, Checks: true}, targets)
+	if !errors.Is(err, boom) || !strings.Contains(err.Error(), "count/3 on ref") {
+		t.Errorf("error is %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, &Plan{Areas: []Area{counting(&done, nil)}, Checks: true}, targets); !errors.Is(err, context.Canceled) {
+		t.Errorf("with an ended context the error is %v", err)
+	}
+}
+
+func TestPlanCases(t *testing.T) {
+	var done atomic.Int64
+	areas := []Area{counting(&done, nil)}
+	for _, c := range []struct {
+		cases []string
+		size  Size
+		want  string
+	}{
+		{nil, Quick, "spin none"}, {nil, Full, "spin slow none"}, {[]string{"slow"}, Quick, "slow"}, {[]string{"count/spin"}, Full, "spin"},
+	} {
+		p := &Plan{Selection: Selection{Size: c.size}, Areas: areas, Cases: c.cases, Benchmarks: true}
+		timings, opened, err := p.timings([]*Target{{Name: "ref", Threads: 1}})
+		if err != nil || len(opened) != 0 {
+			t.Fatal(err, opened)
+		}
+		var names []string
+		budget := time.Duration(0)
+		for _, tm := range timings {
+			names = append(names, strings.TrimPrefix(tm.benchmark.Name, "count/"))
+			budget += tm.budget * time.Duration(len(tm.targets))
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("cases %v: %q, want %q", c.cases, got, c.want)
+		}
+		if most := map[Size]time.Duration{Quick: quickBudget, Full: fullBudget}[c.size]; budget > most {
+			t.Errorf("benchmarks take %v, want at most %v", budget, most)
+		}
+	}
+	p := &Plan{Areas: areas}
+	if err := p.AddCases([]string{"spin", "nosuch"}); err == nil || !strings.Contains(err.Error(), "nosuch") || !strings.Contains(err.Error(), "spin, slow, none") {
+		t.Errorf("an unknown case: %v", err)
+	}
+	if err := p.AddCases([]string{"spin"}); err != nil || len(p.Cases) != 1 {
+		t.Error(err, p.Cases)
+	}
+}
+
+func TestGibbsSizes(t *testing.T) {
+	for size, ok := range map[string]bool{
+		"5x3x7": true, "784x500x1000": true, "0x3x7": false, "5x3": false, "5x3x7x9": false, "5x3x7 ": false, "-5x3x7": false,
+		"70000x3x7": false, "65536x65536x1": false, "x": false, "axbxc": false, "16384x4096x33554432": false,
+	} {
+		p := &Plan{Areas: []Area{gibbs()}}
+		if err := p.AddCases([]string{size}); (err == nil) != ok {
+			t.Errorf("size %q: %v", size, err)
+		}
+	}
+	if len(gibbs().Benchmarks) != len(gibbsCases) {
+		t.Error("a size that was asked for stays")
+	}
+}
+
+// Names are unique and belong to their area; a quick run stays within its time
+// however many areas there are, because each has a share.
+func TestAreas(t *testing.T) {
+	seen := map[string]bool{}
+	for _, a := range Areas() {
+		if a.Short == "" {
+			t.Errorf("area %s has no description", a.Name)
+		}
+		var names []string
+		for _, c := range a.Checks {
+			names = append(names, c.Name)
+		}
+		for _, b := range a.Benchmarks {
+			names = append(names, b.Name)
+			if b.Unit == "" {
+				t.Errorf("%s has no unit", b.Name)
+			}
+		}
+		for _, n := range names {
+			if seen[n] || !strings.HasPrefix(n, a.Name+"/") {
+				t.Errorf("%s: named twice or not of area %s", n, a.Name)
+			}
+			seen[n] = true
+		}
+		if got, ok := FindArea(a.Name); !ok || got.Name != a.Name {
+			t.Errorf("area %s is not found", a.Name)
+		}
+	}
+	if _, ok := FindArea("nosuch"); ok {
+		t.Error("an area that does not exist is found")
+	}
+}
+
+func TestSelectionErrors(t *testing.T) {
+	for _, s := range []Selection{{Backend: "nosuch"}, {Backend: "cuda:x"}, {Backend: "cuda"}} {
+		if ts, err := s.Open(); err == nil {
+			t.Errorf("backend %q opens as %v", s.Backend, ts)
+		}
+	}
+}
+
+func TestInterleaveTakesTurns(t *testing.T) {
+	var order []byte
+	work := func(id byte) *timed {
+		return &timed{Work: &Work{Units: 1, Do: func(context.Context, int) error {
+			order = append(order, id)
+			time.Sleep(leastSample)
+			return nil
+		}}}
+	}
+	a, b := work('a'), work('b')
+	if err := interleave(context.Background(), time.Millisecond, []*timed{a, b}); err != nil {
+		t.Fatal(err)
+	}
+	turns := string(order[len(order)-2*leastSamples:])
+	if turns != strings.Repeat("ab", leastSamples) || len(a.seconds) != leastSamples || len(b.seconds) != leastSamples {
+		t.Errorf("order is %q, %d and %d samples", order, len(a.seconds), len(b.seconds))
+	}
+	boom := errors.New("boom")
+	failing := &timed{Work: &Work{Do: func(context.Context, int) error { return boom }}}
+	if err := interleave(context.Background(), time.Millisecond, []*timed{failing}); !errors.Is(err, boom) {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"kadanoff/backend"
+	"kadanoff/bench"
+	"kadanoff/cmd/internal/cli"
+	"kadanoff/model/atomicfile"
+)
+
+// flags are those of every command that measures.
+type flags struct {
+	*cli.Options
+	quick    bool
+	jsonFile string
+	note     string // a line about what was measured
+}
+
+func (f *flags) add(c *cobra.Command) {
+	c.Flags().BoolVar(&f.quick, "quick", false, "fewer samples and short timings: under twenty seconds")
+	c.Flags().StringVar(&f.jsonFile, "json", "", "write machine, version and all records to this file")
+}
+
+// plan turns the flags into a plan for some areas.
+func (f *flags) plan(cmd *cobra.Command, areas []bench.Area) (*bench.Plan, error) {
+	p := &bench.Plan{Areas: areas, Selection: bench.Selection{Backend: f.Backend, Seed: f.Seed, Size: bench.Full}}
+	if f.quick {
+		p.Size = bench.Quick
+	}
+	if cmd.Flags().Changed("threads") {
+		p.Threads = f.Threads
+	}
+	if f.Backend == "ref" && cmd.Flags().Changed("isa") {
+		return nil, cli.Usage("--isa %s: --backend ref is scalar Go, leave one of them out", f.ISA)
+	}
+	if f.Forced && f.Backend != "ref" {
+		p.Level = &f.ISA
+	}
+	return p, nil
+}
+
+// run carries out a plan, prints what it found and writes the file that was
+// asked for. A check that fails is an error.
+func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
+	ctx := cmd.Context()
+	var file *atomicfile.File
+	if f.jsonFile != "" {
+		// Before the work: a file that cannot be written is found out now.
+		var err error
+		if file, err = atomicfile.Create(f.jsonFile); err != nil {
+			return cli.Usage("--json: %w", err)
+		}
+		defer file.Abort()
+	}
+	targets, err := p.Open()
+	if missing := (*backend.MissingError)(nil); errors.As(err, &missing) {
+		return cli.Missing("%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, t := range targets {
+			_ = t.Close()
+		}
+	}()
+	finish := showProgress(cmd.ErrOrStderr(), p)
+	report, err := bench.Run(ctx, p, targets)
+	finish()
+	if errors.Is(err, context.Canceled) {
+		return context.Canceled
+	}
+	if err != nil {
+		return cli.Unfinished("%w", err)
+	}
+	report.Version = cli.Version()
+	if file != nil {
+		text, err := json.Marshal(report)
+		if err != nil {
+			return err
+		}
+		if _, err := file.Write(append(text, '\n')); err != nil {
+			return cli.Unfinished("--json: %w", err)
+		}
+		if err := file.Commit(); err != nil {
+			return cli.Unfinished("--json: %w", err)
+		}
+	}
+	if err := f.print(cmd, report, targets); err != nil {
+		return err
+	}
+	if failed := report.Failed(); len(failed) > 0 {
+		return cli.Failed("%d of %d checks failed, the first: %s on %s/%s", len(failed), checks(report), failed[0].Name, failed[0].Backend, failed[0].ISA)
+	}
+	return nil
+}
+
+func checks(r *bench.Report) int {
+	n := 0
+	for _, rec := range r.Records {
+		if rec.Kind == bench.KindCheck {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *flags) print(cmd *cobra.Command, r *bench.Report, targets []*bench.Target) error {
+	switch f.Format {
+	case cli.JSON:
+		return f.Print(cmd, r)
+	case cli.CSV:
+		return f.Print(cmd, r.Records)
+	}
+	var b strings.Builder
+	table(&b, r, targets, f.note)
+	if _, err := io.WriteString(cmd.OutOrStdout(), b.String()); err != nil {
+		return cli.Unfinished("writing the result: %w", err)
+	}
+	return nil
+}
+
+// showProgress shows a bar while a plan is carried out, if w is a terminal.
+// The function that it returns removes it.
+func showProgress(w io.Writer, p *bench.Plan) (finish func()) {
+	file, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return func() {}
+	}
+	var bar *progressbar.ProgressBar
+	p.Progress = func(done, total int, what string) {
+		if bar == nil {
+			bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30), progressbar.OptionShowCount())
+		}
+		bar.Describe(fmt.Sprintf("%-40.40s", what))
+		_ = bar.Set(done)
+	}
+	return func() {
+		if bar != nil {
+			_ = bar.Clear()
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package comm
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestOne(t *testing.T) {
+	for _, v := range launchers {
+		t.Setenv(v, "")
+	}
+	g, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := []float64{1, 2}
+	if g.Rank() != 0 || g.Size() != 1 || g.Library() != "" || g.SumFloat64(x) != nil || x[1] != 2 || g.Barrier() != nil || g.Close() != nil {
+		t.Error("one process is not a group of one")
+	}
+	if all, err := g.Gather([]byte("ab")); err != nil || string(all) != "ab" {
+		t.Errorf("Gather: %q, %v", all, err)
+	}
+}
+
+func TestLaunched(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		n    int
+		from string
+	}{
+		{nil, 0, ""},
+		{map[string]string{"PMI_SIZE": "4"}, 4, "PMI_SIZE"},
+		{map[string]string{"OMPI_COMM_WORLD_SIZE": "2", "SLURM_STEP_NUM_TASKS": "2"}, 2, "OMPI_COMM_WORLD_SIZE"},
+		{map[string]string{"PMI_SIZE": "x", "SLURM_STEP_NUM_TASKS": "3"}, 3, "SLURM_STEP_NUM_TASKS"},
+		{map[string]string{"PMI_SIZE": "-1"}, 0, ""},
+	} {
+		n, from := launched(func(v string) string { return c.env[v] })
+		if n != c.n || from != c.from {
+			t.Errorf("%v: %d from %q, want %d from %q", c.env, n, from, c.n, c.from)
+		}
+	}
+}
+
+// Processes that a launcher started but no library connects are refused: they
+// would all do the whole job.
+func TestUnconnected(t *testing.T) {
+	t.Setenv("OMPI_COMM_WORLD_SIZE", "3")
+	t.Setenv(LibraryVar, filepath.Join(t.TempDir(), "libnone.so"))
+	if g, err := Open(Options{}); err == nil {
+		t.Errorf("a group of %d without a library", g.Size())
+	}
+	t.Setenv(LibraryVar, "none")
+	if g, err := Open(Options{}); err != nil || g.Size() != 1 {
+		t.Errorf("%s=none: %v", LibraryVar, err)
+	}
+}
+
+func TestMismatchError(t *testing.T) {
+	var m *MismatchError
+	err := error(&MismatchError{Launched: 4, From: "PMI_SIZE", Found: 1, Library: "Open MPI"})
+	if !errors.As(err, &m) || err.Error() == (&MismatchError{Launched: 4, From: "PMI_SIZE"}).Error() {
+		t.Error("a missing library and a wrong one read alike")
+	}
+}
+
+func TestCountCPUs(t *testing.T) {
+	f := filepath.Join(t.TempDir(), "online")
+	for text, want := range map[string]int{"0\n": 1, "0-3\n": 4, "0-1,4,6-7\n": 5, "": 0, "x": 0, "3-1": 0} {
+		if err := os.WriteFile(f, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := countCPUs(f); got != want {
+			t.Errorf("countCPUs(%q) = %d, want %d", text, got, want)
+		}
+	}
+	if countCPUs(f+".none") != 0 {
+		t.Error("a missing list has processors")
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !amd64 || noasm
+
+package roots
+
+// vectorScratch is what vector kernels need; there are none here.
+type vectorScratch struct{}

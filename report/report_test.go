@@ -1,0 +1,114 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"image/png"
+	"io"
+	"math"
+	"strings"
+	"testing"
+)
+
+func sample() Figure {
+	nan := math.NaN()
+	return Figure{Name: "sample", Caption: "A <caption> & more", Panels: []Plot{
+		{Title: "f & g < h", X: "W", Y: "f", LogX: true, LogY: true, Legend: BottomRight, Series: []Series{
+			{Name: "line", X: []float64{1e-3, 1, 10, 100}, Y: []float64{1, 2, nan, 3}},
+			{Name: "dashed", X: []float64{0, 1, 2}, Y: []float64{1, 2, 3}, Style: Dashed, Color: 1},
+			{Name: "none", X: []float64{-1}, Y: []float64{1}},
+		}},
+		{X: "m", XRange: [2]float64{-1, 1}, YRange: [2]float64{-1, 1}, Labels: []Label{{0, 0, "m = 0"}}, Series: []Series{
+			{Name: "points", X: []float64{0, 0.5, 7}, Y: []float64{0, 0.5, 0.2}, Style: LinePoints, Color: 6},
+			{X: []float64{0, 0.5, 0.5}, Y: []float64{0, 0, 0}, Style: Arrows, Color: Ink},
+		}},
+		{NoAxes: true, Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 2}, Style: Points, Size: 9}}},
+	}}
+}
+
+// wellFormed parses XML to its end.
+func wellFormed(t *testing.T, name string, text []byte) {
+	t.Helper()
+	d := xml.NewDecoder(bytes.NewReader(text))
+	for {
+		if _, err := d.Token(); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestFigureFiles(t *testing.T) {
+	f := sample()
+	svg, err := f.SVG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wellFormed(t, "SVG", svg)
+	again, _ := f.SVG()
+	if !bytes.Equal(svg, again) {
+		t.Error("the same figure gives different bytes")
+	}
+	text, err := f.PNG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := img.Bounds(); b.Dx() < 2*width || b.Dy() < 600 {
+		t.Errorf("PNG of %v pixels", b)
+	}
+	if r, g, b, a := img.At(1, 1).RGBA(); r != 0xffff || g != 0xffff || b != 0xffff || a != 0xffff {
+		t.Error("the ground is not white")
+	}
+}
+
+func TestBadFigures(t *testing.T) {
+	for _, f := range []Figure{{Name: "empty"}, {Name: "uneven", Panels: []Plot{{Series: []Series{{X: []float64{1}, Y: nil}}}}}} {
+		if _, err := f.SVG(); err == nil || !strings.Contains(err.Error(), f.Name) {
+			t.Errorf("figure %s: %v", f.Name, err)
+		}
+		p := Page{Sections: []Section{{Figures: []Figure{f}}}}
+		if _, err := p.HTML(); err == nil {
+			t.Errorf("page with figure %s is no error", f.Name)
+		}
+	}
+}
+
+func TestPage(t *testing.T) {
+	f := sample()
+	p := Page{Title: "Title <x>", Lead: "Lead & more", Foot: "Foot", Sections: []Section{
+		{Title: "One", Text: "a < b", Figures: []Figure{f}},
+		{Title: "Two", Tables: []Table{{Caption: "c", Columns: []string{"name", "value"}, Rows: [][]string{{"a", "1"}, {"b", "-2.5"}, {"c", ""}}}}},
+		{Title: "Three"}, {Title: "Four"},
+	}}
+	text, err := p.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := string(text)
+	for _, want := range []string{"Title &lt;x&gt;", "Lead &amp; more", "a &lt; b", `<td class="n">-2.5</td>`, `<td class="">a</td>`,
+		`href="#s4"`, `id="s4"`, "A &lt;caption&gt; &amp; more", "currentColor", "var(--c1)", "prefers-color-scheme: dark", "width=device-width", "f &amp; g &lt; h"} {
+		if !strings.Contains(s, want) {
+			t.Errorf("page lacks %q", want)
+		}
+	}
+	// Nothing outside the file is referred to: the only addresses are names of
+	// XML vocabularies.
+	for _, attribute := range []string{"src=", "@import", "url(", "<link", "<script", `href="http`} {
+		if strings.Contains(strings.ReplaceAll(s, "xlink:href", ""), attribute) {
+			t.Errorf("page has %s", attribute)
+		}
+	}
+	if strings.Contains(s, hex(ink)) || strings.Contains(s, "<?xml") || strings.Contains(s, `width="480`) {
+		t.Error("the figure in the page has a colour or size of its own")
+	}
+	panels := text[bytes.Index(text, []byte(`<div class="panels">`)):bytes.Index(text, []byte("<figcaption>"))]
+	wellFormed(t, "panels of the page", panels)
+	if n := bytes.Count(panels, []byte("<svg")); n != len(f.Panels) {
+		t.Errorf("%d elements for %d panels", n, len(f.Panels))
+	}
+}
