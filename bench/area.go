@@ -23,6 +23,7 @@ func Areas() []Area {
 	return []Area{
 		gibbs(),
 		lattices(),
+		training(),
 	}
 }
 
