@@ -101,6 +101,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer be.Close()
+			in.say(cmd)
 			ctx := cmd.Context()
 			free, spread, err := train.MeanFreeEnergy(ctx, be, m.net, source)
 			if err != nil {
