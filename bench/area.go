@@ -24,6 +24,7 @@ func Areas() []Area {
 		gibbs(),
 		lattices(),
 		roots(),
+		training(),
 	}
 }
 

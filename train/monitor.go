@@ -66,11 +66,11 @@ type monitor struct {
 func newMonitor(r *run) (*monitor, error) {
 	m := &monitor{r: r}
 	var err error
-	if m.train, err = Load(r.data, 0, min(monitored, r.data.Rows()), 0); err != nil {
+	if m.train, err = Sample(r.data, monitored); err != nil {
 		return nil, err
 	}
 	if v := r.o.Validation; v != nil {
-		m.validation, err = Load(v, 0, min(monitored, v.Rows()), 0)
+		m.validation, err = Sample(v, monitored)
 	}
 	return m, err
 }

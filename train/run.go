@@ -175,7 +175,7 @@ func fill(x []float64, v float64) {
 
 // restore continues at a checkpoint.
 func (r *run) restore(c *checkpoint) error {
-	if d := c.meta.Config.differs(&r.Config); d != "" {
+	if d := r.differs(&c.meta.Config); d != "" {
 		return fmt.Errorf("%s: %s: want the settings of the run that is resumed", c.path, d)
 	}
 	if c.meta.Data != r.digest {

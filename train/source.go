@@ -113,6 +113,22 @@ func Load(s Source, from, to int, epoch uint64) (*spin.Batch, error) {
 	return b, nil
 }
 
+// Sample reads n configurations at equal distances, as they are in epoch 0, or
+// all if there are no more.
+func Sample(s Source, n int) (*spin.Batch, error) {
+	n = min(n, s.Rows())
+	stride := s.Stride()
+	rows := make([]uint64, n*stride)
+	for c := range n {
+		if err := s.Fill(rows[c*stride:][:stride], int(int64(c)*int64(s.Rows())/int64(n)), 0); err != nil {
+			return nil, err
+		}
+	}
+	b := spin.NewBatch(s.Width(), n)
+	pack(b, rows, stride)
+	return b, nil
+}
+
 // digest identifies the data: the SHA-256 of their shape and of what each
 // configuration is in epoch 0.
 func digest(s Source) (string, error) {

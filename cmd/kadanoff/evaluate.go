@@ -8,7 +8,6 @@ import (
 
 	"kadanoff/cmd/internal/cli"
 	"kadanoff/model/modelfile"
-	"kadanoff/spin"
 	"kadanoff/train"
 )
 
@@ -102,6 +101,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer be.Close()
+			in.say(cmd)
 			ctx := cmd.Context()
 			free, spread, err := train.MeanFreeEnergy(ctx, be, m.net, source)
 			if err != nil {
@@ -138,7 +138,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				}
 				e.LogZ, e.LogLikelihood = number(logZ+m.constant), cli.Float(-free-logZ)
 			case "ais":
-				if c.Start, err = evenRows(source, c.Chains); err != nil {
+				if c.Start, err = train.Sample(source, c.Chains); err != nil {
 					return err
 				}
 				z, err := train.AnnealedImportance(ctx, be, m.net, c)
@@ -151,7 +151,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				e.StandardError, e.StandardErrorReverse = number(z.StandardError), number(z.ReverseError)
 				e.SampleSize, e.SampleSizeReverse = number(z.SampleSize), number(z.ReverseSampleSize)
 			case "raise":
-				rows, err := evenRows(source, min(source.Rows(), c.Chains))
+				rows, err := train.Sample(source, min(source.Rows(), c.Chains))
 				if err != nil {
 					return err
 				}
@@ -178,20 +178,4 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 	f.IntVar(&c.BurnIn, "burn-in", 1000, "sweeps of the model's chains before they are annealed back")
 	f.StringVar(&base, "base", "", "data that the base-rate model is fitted to (default the data)")
 	return cmd
-}
-
-// evenRows returns n rows of a source at equal distances, or all of it.
-func evenRows(s train.Source, n int) (*spin.Batch, error) {
-	n = min(n, s.Rows())
-	b := spin.NewBatch(s.Width(), n)
-	row := make([]uint64, s.Stride())
-	for c := range n {
-		if err := s.Fill(row, c*s.Rows()/n, 0); err != nil {
-			return nil, err
-		}
-		for i := range b.Units {
-			b.Set(i, c, row[i/64]>>(i%64)&1 != 0)
-		}
-	}
-	return b, nil
 }

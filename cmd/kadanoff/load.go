@@ -18,6 +18,16 @@ import (
 type dataFlags struct {
 	threshold float64
 	binarize  string
+	notes     []string // what was read, not said yet
+}
+
+// say writes what was read to stderr. It is called when nothing can be wrong
+// with the command line any more: an error is one line.
+func (d *dataFlags) say(cmd *cobra.Command) {
+	for _, n := range d.notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), n)
+	}
+	d.notes = nil
 }
 
 func (d *dataFlags) add(cmd *cobra.Command) {
@@ -25,9 +35,8 @@ func (d *dataFlags) add(cmd *cobra.Command) {
 }
 
 // load reads a data set for training or measuring; path digits, or none, is
-// the one that the program carries. What was read, and how, goes to stderr.
+// the one that the program carries. What was read, and how, is noted for say.
 func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.Source, []int, error) {
-	note := func(v any) { fmt.Fprintf(cmd.ErrOrStderr(), "%v\n", v) }
 	switch d.binarize {
 	case "", "random":
 	default:
@@ -41,7 +50,7 @@ func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.So
 		if err != nil {
 			return nil, nil, err
 		}
-		note(fmt.Sprintf("%s: %d rows of %d probabilities, drawn anew in each epoch", path, p.Rows(), p.Width()))
+		d.notes = append(d.notes, fmt.Sprintf("%s: %d rows of %d probabilities, drawn anew in each epoch", path, p.Rows(), p.Width()))
 		return train.Drawn{Probabilities: p, Key: philox.NewKey(seed)}, p.Shape, nil
 	}
 	var o data.Options
@@ -57,7 +66,7 @@ func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.So
 			return nil, nil, err
 		}
 	}
-	note(set)
+	d.notes = append(d.notes, set.String())
 	return train.Fixed{Set: set}, set.Shape, nil
 }
 

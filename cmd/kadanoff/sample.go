@@ -122,6 +122,7 @@ func newSample(o *cli.Options) *cobra.Command {
 			if err := s.Sweep(cmd.Context(), burnIn); err != nil {
 				return err
 			}
+			in.say(cmd)
 			w, err := newSampleWriter(out, every, sweeps, chains, visible)
 			if err != nil {
 				return err

@@ -88,7 +88,10 @@ func newTrain(o *cli.Options) *cobra.Command {
 			signal.Notify(now, syscall.SIGUSR1)
 			defer signal.Stop(now)
 			run.Name, run.Shape, run.Checkpoint = path, shape, now
-			run.Log = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+			run.Log = func(format string, args ...any) {
+				in.say(cmd)
+				fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+			}
 			result, err := train.Run(cmd.Context(), be, c, source, run)
 			if diverged := (*backend.DivergedError)(nil); errors.As(err, &diverged) {
 				return cli.Unfinished("%v; the last checkpoint in %s is from before", diverged, run.Dir)

@@ -132,6 +132,9 @@ func openArrays(cmd *cobra.Command, o *cli.Options, in *dataFlags, model, path, 
 		return nil, err
 	}
 	be, err := openBackend(o)
+	if err == nil {
+		in.say(cmd)
+	}
 	return &arrays{m: m, be: be, source: source, out: out}, err
 }
 

@@ -1,0 +1,169 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"kadanoff/backend"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+// BoltzmannConfig says how a Boltzmann machine is trained.
+type BoltzmannConfig struct {
+	Chains int // of the free phase
+	K      int // sweeps of both phases in a step, all of them measured
+	Seed   uint64
+	// Temperature T of the machine, P ∝ e^(−E/T); 0 stands for 1. The gradient
+	// then has a factor 1/T.
+	Temperature float64
+}
+
+// Boltzmann trains a machine whose units may all be coupled: the visible ones
+// are layer 0, all others are hidden. The gradient of ln P(data) with respect to
+// a coupling is (⟨s_i s_j⟩_clamped − ⟨s_i s_j⟩_free)/T (eqs 23 and 24 of the
+// thesis): in the clamped phase the visible units are held at the data and the
+// hidden ones sampled, in the free phase all are. Chains of both phases
+// persist from step to step.
+type Boltzmann struct {
+	model         *spin.Net[float32]
+	clamped, free backend.Sampler
+	c             BoltzmannConfig
+	beta          float64
+	data, chains  backend.Moments
+}
+
+// Gradient is the gradient of the mean log-likelihood in the shape of a model.
+type Gradient struct {
+	Bias   []float64
+	Blocks [][]float64 // as the model's blocks are stored
+}
+
+// NewBoltzmann starts training model on data, one row of layer 0 for each
+// clamped chain. The model is copied.
+func NewBoltzmann(be backend.Backend, model *spin.Net[float32], data *spin.Batch, c BoltzmannConfig) (*Boltzmann, error) {
+	q, err := spin.Quantize(model)
+	if err != nil {
+		return nil, err
+	}
+	if err := backend.CheckStates(data, model.Layers[0], -1); err != nil {
+		return nil, err
+	}
+	if data.Chains < 1 || c.Chains < 1 || c.K < 1 {
+		return nil, errors.New("a Boltzmann machine wants at least one row of data, one chain and one sweep")
+	}
+	if c.Temperature == 0 {
+		c.Temperature = 1
+	}
+	if !(c.Temperature >= spin.MinTemperature) || math.IsInf(c.Temperature, 1) {
+		return nil, fmt.Errorf("temperature %v: want a finite one of at least 1/256", c.Temperature)
+	}
+	b := &Boltzmann{model: backend.CopyModel(model), c: c, beta: 1 / c.Temperature}
+	spec := backend.SamplerSpec{
+		Network: q, Chains: c.Chains, Seed: c.Seed, Stream: philox.Gibbs,
+		Temperatures: []float64{c.Temperature}, Moments: backend.MomentSpec{Means: true, Edges: true},
+	}
+	if b.free, err = be.NewSampler(spec); err != nil {
+		return nil, err
+	}
+	spec.Chains, spec.Stream, spec.Clamped = data.Chains, philox.Data, make([]bool, q.Units())
+	for i := range model.Layers[0] {
+		spec.Clamped[i] = true
+	}
+	if b.clamped, err = be.NewSampler(spec); err != nil {
+		b.free.Close()
+		return nil, err
+	}
+	state := spin.NewBatch(q.Units(), data.Chains)
+	if err = b.clamped.State(state); err == nil {
+		state.Rows(0, data.Units).CopyFrom(data)
+		err = b.clamped.SetState(state)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// Model returns the model as it is, which must not be written to.
+func (b *Boltzmann) Model() *spin.Net[float32] { return b.model }
+
+// Gradient runs both phases for K sweeps and returns the gradient that they
+// have measured.
+func (b *Boltzmann) Gradient(ctx context.Context) (*Gradient, error) {
+	for _, phase := range []struct {
+		s backend.Sampler
+		m *backend.Moments
+	}{{b.clamped, &b.data}, {b.free, &b.chains}} {
+		if err := phase.s.ResetMoments(); err != nil {
+			return nil, err
+		}
+		if err := phase.s.Sweep(ctx, b.c.K); err != nil {
+			return nil, err
+		}
+		if err := phase.s.Moments(phase.m); err != nil {
+			return nil, err
+		}
+	}
+	fd, fm := b.beta/float64(b.data.Samples), b.beta/float64(b.chains.Samples)
+	difference := func(d, m []int64) []float64 {
+		g := make([]float64, len(d))
+		for i := range g {
+			g[i] = float64(float64(d[i])*fd) - float64(float64(m[i])*fm)
+		}
+		return g
+	}
+	g := &Gradient{Bias: difference(b.data.Means, b.chains.Means)}
+	for k := range b.data.Edges {
+		g.Blocks = append(g.Blocks, difference(b.data.Edges[k], b.chains.Edges[k]))
+	}
+	return g, nil
+}
+
+// Step runs both phases and moves the model up the gradient by rate. A
+// *backend.DivergedError says that it has left fixed point.
+func (b *Boltzmann) Step(ctx context.Context, rate float64) error {
+	step := b.free.Sweeps()
+	g, err := b.Gradient(ctx)
+	if err != nil {
+		return err
+	}
+	for u, x := range g.Bias {
+		b.model.Bias[u] = float32(math.FMA(rate, x, float64(b.model.Bias[u])))
+	}
+	for k, gk := range g.Blocks {
+		w := b.model.Blocks[k].W
+		for i, x := range gk {
+			// The diagonal of a block inside a layer stays zero.
+			if w := &w[i]; *w != 0 || !b.diagonal(k, i) {
+				*w = float32(math.FMA(rate, x, float64(*w)))
+			}
+		}
+	}
+	q, err := spin.Quantize(b.model)
+	if err != nil {
+		return &backend.DivergedError{Step: step / uint64(b.c.K), Reason: err}
+	}
+	if err := b.clamped.SetNetwork(q); err != nil {
+		return err
+	}
+	return b.free.SetNetwork(q)
+}
+
+// diagonal reports whether entry i of a block couples a unit to itself.
+func (b *Boltzmann) diagonal(block, i int) bool {
+	blk := &b.model.Blocks[block]
+	if blk.A != blk.B || blk.Sparse() {
+		return false
+	}
+	n := b.model.Layers[blk.A]
+	return i/n == i%n
+}
+
+// Close frees the chains.
+func (b *Boltzmann) Close() error {
+	return errors.Join(b.clamped.Close(), b.free.Close())
+}

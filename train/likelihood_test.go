@@ -1,0 +1,102 @@
+package train_test
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"kadanoff/backend/backendtest"
+	"kadanoff/spin"
+	"kadanoff/train"
+)
+
+func quantized(t testing.TB, v, h int, scale float32) *spin.Network {
+	t.Helper()
+	q, err := spin.Quantize(backendtest.RandomRBM(v, h, scale, 3))
+	check(t, err)
+	return q
+}
+
+// Both ends of annealed importance sampling agree with the exact log Z within
+// their errors, and so does the exact sum from either layer.
+func TestAnnealedImportance(t *testing.T) {
+	be, ctx := open(t), context.Background()
+	q := quantized(t, 23, 9, 3)
+	exact, err := train.ExactLogZ(ctx, be, q)
+	check(t, err)
+	if brute := bruteLogZ(q); math.Abs(exact-brute) > 1e-10*brute {
+		t.Errorf("log Z is %v, want %v", exact, brute)
+	}
+	s := set(t, 200, 23)
+	sums, err := train.Sums(s)
+	check(t, err)
+	start, err := train.Load(s, 0, 200, 0)
+	check(t, err)
+	c := train.AISConfig{Chains: 1000, Temperatures: 300, BurnIn: 300, Seed: 5, Base: train.BaseRates(sums, 200), Start: start}
+	z, err := train.AnnealedImportance(ctx, be, q, c)
+	check(t, err)
+	if math.Abs(z.LogZ-exact) > 5*z.StandardError || z.StandardError > 0.05 {
+		t.Errorf("from the base-rate model log Z is %v ± %v, want %v", z.LogZ, z.StandardError, exact)
+	}
+	if math.Abs(z.LogZReverse-exact) > 5*z.ReverseError || z.ReverseError > 0.05 {
+		t.Errorf("from the model log Z is %v ± %v, want %v", z.LogZReverse, z.ReverseError, exact)
+	}
+	// Too few temperatures: the two ends part, the first from below.
+	c.Temperatures = 3
+	rough, err := train.AnnealedImportance(ctx, be, q, c)
+	check(t, err)
+	if rough.SampleSize > z.SampleSize/2 {
+		t.Errorf("effective sample size %v at 3 temperatures, %v at 300", rough.SampleSize, z.SampleSize)
+	}
+	// With many temperatures the reverse estimator of the likelihood comes to
+	// the exact one.
+	free, _, err := train.MeanFreeEnergy(ctx, be, q, s)
+	check(t, err)
+	c.Chains, c.Temperatures = 200, 2000
+	mean, stderr, err := train.Raise(ctx, be, q, c, start)
+	check(t, err)
+	if want := -free - exact; math.Abs(mean-want) > 0.15 {
+		t.Errorf("reverse AIS estimator gives %v ± %v, exact %v", mean, stderr, want)
+	}
+	for _, bad := range []train.AISConfig{{Chains: 1, Temperatures: 10}, {Chains: 10, Temperatures: 1}, {Chains: 10, Temperatures: 10, BurnIn: -1}, {Chains: 10, Temperatures: 10}} {
+		if _, err := train.AnnealedImportance(ctx, be, q, bad); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
+
+// bruteLogZ sums over the states of the smaller layer in plain float64.
+func bruteLogZ(q *spin.Network) float64 {
+	v, h := q.Layers[0], q.Layers[1]
+	scale := math.Ldexp(1, -int(q.Frac))
+	z := 0.0
+	top := math.Inf(-1)
+	for state := range 1 << h {
+		e := 0.0
+		s := func(a int) float64 { return float64(state>>a&1)*2 - 1 }
+		for a := range h {
+			e += float64(q.Bias[v+a]) * scale * s(a)
+		}
+		for i := range v {
+			f := float64(q.Bias[i])
+			for a := range h {
+				f += float64(q.Blocks[0].W[i*h+a]) * s(a)
+			}
+			e += math.Log(2 * math.Cosh(f*scale))
+		}
+		if e > top {
+			z, top = z*math.Exp(top-e), e
+		}
+		z += math.Exp(e - top)
+	}
+	return top + math.Log(z)
+}
+
+func TestBaseRates(t *testing.T) {
+	for i, b := range train.BaseRates([]int64{0, 98, -98, 49}, 98) {
+		want := math.Atanh([]float64{0, 0.98, -0.98, 0.49}[i])
+		if math.Abs(b-want) > 1e-12 {
+			t.Errorf("bias %d is %v, want %v", i, b, want)
+		}
+	}
+}
