@@ -45,7 +45,7 @@ const (
 
 // keep bounds the bins of an observable over all chains, except that every
 // chain has some: the time of the analysis grows with them, its quality hardly.
-const keep = 1 << 18
+const keep = 1 << 16
 
 // record bounds the measurements asked for at a time.
 const record = 1 << 20
