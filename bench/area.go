@@ -22,6 +22,7 @@ type Area struct {
 func Areas() []Area {
 	return []Area{
 		gibbs(),
+		enumerate(),
 		lattices(),
 		roots(),
 		training(),
