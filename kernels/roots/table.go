@@ -203,7 +203,7 @@ func horner(c []float64, k float64, shift uint) float64 {
 }
 
 // Build computes interval i unless it is known. It takes fourteen roots in
-// double-double: 0.1 ms for eight visible units, 5 ms for 256.
+// double-double: 0.05 ms for eight visible units, 2 ms for 256.
 func (t *Table) Build(i int) {
 	t.once[i].Do(func() {
 		c := t.row(uint64(i))
@@ -254,7 +254,7 @@ func (t *Table) Try(kern *Kernel, w, k []float64, missing []bool) bool {
 		// in an interval that is not known yet. Once one is missing there is
 		// nothing left but to look for more.
 		for range min(lanes, len(k)-i) {
-			if j := math.Float64bits(k[i])>>t.shift - t.first; j < t.count && !t.known(j) {
+			if j := math.Float64bits(k[i])>>t.shift - t.first; j < t.count && (missing[j] || !t.known(j)) {
 				missing[j], all = true, false
 			} else if all {
 				w[i] = t.At(k[i])
