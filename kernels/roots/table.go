@@ -233,7 +233,8 @@ func (t *Table) Solve(kern *Kernel, w, k []float64) {
 
 // Try is Solve without computing intervals: it returns whether it could do
 // without, and else marks in missing, which has an element for each of
-// Intervals, those that it needs. w is not to be used then.
+// Intervals, those that it needs; one that is marked already counts as not
+// known. w is not to be used then.
 func (t *Table) Try(kern *Kernel, w, k []float64, missing []bool) bool {
 	if len(w) != len(k) || len(missing) != int(t.count) {
 		panic(fmt.Sprintf("roots: %d results for %d K, marks for %d of %d intervals", len(w), len(k), len(missing), t.count))
