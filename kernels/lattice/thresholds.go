@@ -64,17 +64,26 @@ func exp(x *big.Float) *big.Float {
 	return sum
 }
 
-// SetPlanes writes the thresholds of one bit position into planes, which has
-// Planes·2·Lanes words: for each plane in the order in which it is drawn, the
-// bit of the threshold none and the exclusive or of the bits of both.
-func SetPlanes(planes []uint64, bit int, one, none uint64) {
-	lane, shift := bit/64, bit%64
-	for i := range Planes {
-		k := 63 - drawn(i)
-		set(&planes[2*i*Lanes+lane], shift, none>>k&1)
-		set(&planes[(2*i+1)*Lanes+lane], shift, (one^none)>>k&1)
+// SetPlanes writes the thresholds of the bit positions from ≤ bit < to into
+// planes, which has Planes·2·Lanes words: for each plane in the order in which
+// it is drawn, the bit of the threshold none and the exclusive or of the bits
+// of both.
+func SetPlanes(planes []uint64, from, to int, one, none uint64) {
+	for lane := from / 64; lane*64 < to; lane++ {
+		mask := ^uint64(0) << max(0, from-lane*64)
+		if end := to - lane*64; end < 64 {
+			mask &= 1<<end - 1
+		}
+		for i := range Planes {
+			k := 63 - drawn(i)
+			put(&planes[2*i*Lanes+lane], mask, none>>k&1)
+			put(&planes[(2*i+1)*Lanes+lane], mask, (one^none)>>k&1)
+		}
 	}
 }
+
+// put sets the bits of mask to v.
+func put(w *uint64, mask, v uint64) { *w = *w&^mask | -v&mask }
 
 // drawn returns which bit of U, 0 the most significant, the i-th plane holds.
 func drawn(i int) int {
@@ -83,5 +92,3 @@ func drawn(i int) int {
 	}
 	return OwnPlanes + Planes - 1 - i
 }
-
-func set(w *uint64, shift int, v uint64) { *w = *w&^(1<<shift) | v<<shift }

@@ -94,7 +94,7 @@ func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l
 type series [observables][]*stats.Bins
 
 func newSeries(chains int) *series {
-	limit := min(max(keep/chains&^1, 64), 1<<13)
+	limit := min(max(keep/chains&^1, 16), 1<<13)
 	var s series
 	for a := range s {
 		for range chains {
