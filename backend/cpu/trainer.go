@@ -232,7 +232,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 	}
 	stats := backend.Statistics{Samples: t.samples, Chains: t.chains}
 	mData, mModel := stats.Multipliers()
-	t.joint = mData == 1 && mModel == 1 && words+modelWords <= blockWords
+	t.joint = mData == 1 && mModel == 1 && n+modelChains <= gibbs.MaxMeanChains
 	if !t.joint {
 		clear(t.exact)
 	}
@@ -305,7 +305,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 			x.out = nil
 		}
 		if t.joint {
-			x.dst = t.means[64*words:]
+			x.dst = t.means[n:]
 		}
 		if err := t.run(ctx, x); err != nil {
 			return err
@@ -317,7 +317,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		}
 	}
 	if t.joint {
-		return t.jointSums(ctx, visible, n, words, modelChains, modelWords)
+		return t.jointSums(ctx, visible, n, modelChains)
 	}
 	return nil
 }
@@ -336,26 +336,14 @@ func (t *trainer) fit(words int, cd bool) {
 // jointSums makes the sums of data minus model in one go: the model's spins
 // enter with their signs turned, and two more rows give the sum and the
 // difference of the hidden means.
-func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, words, chains, modelWords int) error {
-	all := words + modelWords
-	tail := spin.TailMask(chains)
+func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, chains int) error {
 	for i := range t.v {
-		row, m := t.joined.Row(i), model.Row(i)
-		copy(row[:words], t.dataV.Row(i))
-		for w := range modelWords {
-			row[words+w] = ^m[w]
-		}
-		row[all-1] &= tail
+		concatenate(t.joined.Row(i)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains, ^uint64(0))
 	}
-	sum, difference := t.joined.Row(t.v), t.joined.Row(t.v+1)
-	for w := range all {
-		sum[w], difference[w] = ^uint64(0), 0
-		if w < words {
-			difference[w] = ^uint64(0)
-		}
-	}
-	sum[all-1] &= tail
-	if err := t.product(ctx, t.v+2, 64*words+chains, all); err != nil {
+	ones := []uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	concatenate(t.joined.Row(t.v)[:blockWords], ones, n, ones, chains, 0)
+	concatenate(t.joined.Row(t.v + 1)[:blockWords], ones, n, ones, chains, ^uint64(0))
+	if err := t.product(ctx, t.v+2, n+chains, (n+chains+63)/64); err != nil {
 		return err
 	}
 	s, d := t.pairs[t.v*t.h:][:t.h], t.pairs[(t.v+1)*t.h:][:t.h]
@@ -365,6 +353,29 @@ func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, words, cha
 		t.hModel[a] = (int64(s[a]) - int64(d[a])) / 2
 	}
 	return nil
+}
+
+// concatenate writes the first na bits of a and then the first nb bits of b,
+// turned where flip has ones, and zeros.
+func concatenate(dst, a []uint64, na int, b []uint64, nb int, flip uint64) {
+	clear(dst)
+	for w := range (na + 63) / 64 {
+		dst[w] = a[w]
+	}
+	if na > 0 {
+		dst[(na-1)/64] &= spin.TailMask(na)
+	}
+	for w := range (nb + 63) / 64 {
+		x := b[w] ^ flip
+		if 64*w+64 > nb {
+			x &= spin.TailMask(nb)
+		}
+		at, shift := (na+64*w)/64, uint(na&63)
+		dst[at] |= x << shift
+		if shift > 0 && at+1 < len(dst) {
+			dst[at+1] |= x >> (64 - shift)
+		}
+	}
 }
 
 // sums adds factor·Σ v_i m_a over the chains of words [w0, w1) to exact, and

@@ -159,22 +159,26 @@ func (t *trainer) updateTied(u *backend.Update) error {
 // that decides the scale, it is what spin.Quantize would choose.
 func (t *trainer) round() error {
 	st := &t.ascent
-	least, most := 0.0, 0.0
-	see := func(sum float64, bias float32, terms int) bool {
-		sum += math.Abs(float64(bias))
+	low, high := spin.MaxFrac, spin.MaxFrac
+	// see lets the largest sum of a layer whose units hear terms others decide.
+	see := func(sum float64, terms int) {
 		slack := sum * float64(terms+64) / (1 << 23)
-		least, most = math.Max(least, sum-slack), math.Max(most, sum+slack)
-		return sum <= math.MaxFloat32
+		low, high = min(low, fracOf(sum+slack, terms+1)), min(high, fracOf(sum-slack, 0))
 	}
-	finite := true
+	rows, columns := 0.0, 0.0
 	for i, x := range st.rowWeight {
-		finite = see(float64(x), t.bias[i], t.h) && finite
+		if s := float64(x) + math.Abs(float64(t.bias[i])); s > rows || math.IsNaN(s) {
+			rows = s // NaN stays: nothing is above it
+		}
 	}
 	for a, x := range st.columnSize {
-		finite = see(x, t.bias[t.v+a], t.v) && finite
+		if s := x + math.Abs(float64(t.bias[t.v+a])); s > columns || math.IsNaN(s) {
+			columns = s
+		}
 	}
-	terms := max(t.v, t.h) + 1
-	low, high := fracOf(most, terms), fracOf(least, 0)
+	see(rows, t.h)
+	see(columns, t.v)
+	finite := rows <= math.MaxFloat32 && columns <= math.MaxFloat32
 	if !finite || low != high || low < spin.MinFrac {
 		return t.roundAll()
 	}

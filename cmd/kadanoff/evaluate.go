@@ -122,6 +122,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 						return err
 					}
 				}
+				in.say(cmd)
 				sums, err := train.Sums(from)
 				if err != nil {
 					return err
