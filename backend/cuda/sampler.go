@@ -124,34 +124,27 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32, clamped []bool) error 
 			heard[l] = append(heard[l], k)
 		}
 	}
-	isFree := func(u int32) bool { return clamped == nil || !clamped[u] }
-	layer := 0
 	for _, class := range colors {
-		var steps []step
+		s.colors = append(s.colors, nil)
+		steps := &s.colors[len(s.colors)-1]
 		list := map[uint32]uint32{}
-		for layer = range n.Layers {
-			from, to := int32(n.First(layer)), int32(n.First(layer)+n.Layers[layer])
-			var units []int32
+		for layer, size := range n.Layers {
+			from, whole := int32(n.First(layer)), 0
+			var units []int32 // that are free
 			for _, u := range class {
-				if from <= u && u < to && isFree(u) {
+				if u < from || u >= from+int32(size) {
+					continue
+				}
+				whole++
+				if clamped == nil || !clamped[u] {
 					units = append(units, u)
 				}
 			}
-			whole := 0
-			for _, u := range class {
-				if from <= u && u < to {
-					whole++
+			if len(units) > 0 && whole == size && dense[layer] && len(heard[layer]) > 0 {
+				*steps = append(*steps, step{dense: true, layer: layer, blocks: heard[layer]})
+				if err := s.planDense(n, &(*steps)[len(*steps)-1], units); err != nil {
+					return err
 				}
-			}
-			if len(units) == 0 {
-				continue
-			}
-			if whole == n.Layers[layer] && dense[layer] && len(heard[layer]) > 0 {
-				st, err := s.denseStep(n, layer, heard[layer], units)
-				if err != nil {
-					return errors.Join(err, st.freeAll())
-				}
-				steps = append(steps, st)
 				continue
 			}
 			for _, u := range units {
@@ -159,45 +152,42 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32, clamped []bool) error 
 				list[p/kernels.WordUnits] |= 1 << (p % kernels.WordUnits)
 			}
 		}
-		if len(list) > 0 {
-			var items []uint32
-			for w := range uint32(s.words) {
-				if bits := list[w]; bits != 0 {
-					items = append(items, w, bits)
-				}
-			}
-			st := step{count: len(items) / 2}
-			if err := fill(&st.items, items); err != nil {
-				return errors.Join(err, st.freeAll())
-			}
-			steps, s.lists = append(steps, st), true
+		if len(list) == 0 {
+			continue
 		}
-		s.colors = append(s.colors, steps)
+		var items []uint32
+		for w := range uint32(s.words) {
+			if bits := list[w]; bits != 0 {
+				items = append(items, w, bits)
+			}
+		}
+		*steps, s.lists = append(*steps, step{count: len(items) / 2}), true
+		if err := fill(&(*steps)[len(*steps)-1].items, items); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// denseStep makes the step of a layer whose free units are given.
-func (s *sampler) denseStep(n *spin.Network, layer int, heard []int, units []int32) (step, error) {
-	st := step{dense: true, layer: layer, blocks: heard}
+// planDense lists the inputs of a dense step and marks its free units.
+func (s *sampler) planDense(n *spin.Network, st *step, units []int32) error {
 	var from []int32
-	for _, k := range heard {
-		in := n.Blocks[k].A + n.Blocks[k].B - layer
+	for _, k := range st.blocks {
+		in := n.Blocks[k].A + n.Blocks[k].B - st.layer
 		for w := range wordsOf(n.Layers[in]) {
 			from = append(from, int32(s.first[in]+w))
 		}
 	}
 	st.steps = len(from)
-	free := make([]uint16, 2*wordsOf(n.Layers[layer]))
+	free := make([]uint16, 2*wordsOf(n.Layers[st.layer]))
 	for _, u := range units {
-		i := int(s.place[u]) - s.first[layer]*kernels.WordUnits
+		i := int(s.place[u]) - s.first[st.layer]*kernels.WordUnits
 		free[i/kernels.GroupUnits] |= 1 << (i % kernels.GroupUnits)
 	}
-	err := fill(&st.free, free)
-	if err == nil {
-		err = fill(&st.from, from)
+	if err := fill(&st.free, free); err != nil {
+		return err
 	}
-	return st, err
+	return fill(&st.from, from)
 }
 
 func wordsOf(units int) int { return (units + kernels.WordUnits - 1) / kernels.WordUnits }
