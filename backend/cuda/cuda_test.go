@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -13,14 +14,24 @@ import (
 	"kadanoff/spin"
 )
 
+var recordsFile = flag.String("records", "", "write what the benchmarks measure to this file, as JSON")
+
 // With KADANOFF_NEED_GPU the tests fail with code 3 where there is no device;
 // without it they are skipped.
 func TestMain(m *testing.M) {
+	flag.Parse()
 	if _, why := count(); why != "" && os.Getenv("KADANOFF_NEED_GPU") != "" {
 		fmt.Fprintf(os.Stderr, "no CUDA device: %s\n", why)
 		os.Exit(3)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if *recordsFile != "" {
+		if err := writeRecords(*recordsFile); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 4
+		}
+	}
+	os.Exit(code)
 }
 
 func open(t testing.TB) *Backend {
