@@ -54,6 +54,7 @@ peers: build ## ours beside numpy and torch (installs them to bench/peers/venv)
 	bench/peers/venv/bin/pip install -q -r bench/peers/requirements.txt
 	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads 1
 	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads $$(nproc)
+	bench/peers/venv/bin/python bench/peers/bench_train.py --rbmbench bin/rbmbench --threads 1
 
 .PHONY: mpi-check
 mpi-check: ## processes under Open MPI and MPICH, installed from Debian where possible
