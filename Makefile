@@ -44,6 +44,29 @@ generate: ## run all committed generators
 generated: generate ## generated files are up to date
 	@git diff --exit-code --stat || { echo "generated files differ: commit what make generate wrote"; exit 1; }
 
+CUDA     := .tools/cuda
+# cgo finds CUDA's header in a toolkit or fetches it, and links against no CUDA library.
+CUDA_ENV  = CGO_ENABLED=1 CGO_CFLAGS="-O2 -I$(CURDIR)/backend/cuda/compat -I$$(backend/cuda/header $(CURDIR)/$(CUDA)/include)" \
+            CGO_LDFLAGS="-O2 -L$(CURDIR)/backend/cuda/link"
+
+.PHONY: gpu
+gpu: ## both commands with CUDA, to bin/ (needs a C compiler; they start without a GPU too)
+	$(CUDA_ENV) go build -tags gpu -o bin/ ./cmd/...
+
+.PHONY: gpu-check
+gpu-check: ## conformance and speeds on this machine's GPU (error 3 without one)
+	$(CUDA_ENV) go test -tags gpu -c -o bin/gpu-check ./backend/cuda
+	KADANOFF_NEED_GPU=1 bin/gpu-check -test.v -test.bench . -records bin/gpu-check.json
+
+.PHONY: gpu-simulate
+gpu-simulate: ## the CUDA backend's tests on a simulated driver (needs g++)
+	backend/cuda/sim/build $(CUDA)/sim/libcuda.so.1
+	$(CUDA_ENV) KADANOFF_LIBCUDA=$(CURDIR)/$(CUDA)/sim/libcuda.so.1 go test -tags gpu ./backend/cuda
+
+.PHONY: ptx
+ptx: ## compile the CUDA kernels to PTX (needs clang-19)
+	kernels/cuda/build
+
 .PHONY: bench
 bench: ## checks and speeds of this machine
 	go run ./cmd/rbmbench

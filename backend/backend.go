@@ -56,6 +56,7 @@ type Info struct {
 	ISA     string `json:"isa"`               // instruction set or compute capability
 	Threads int    `json:"threads,omitempty"` // CPU threads in use
 	Memory  int64  `json:"memory,omitempty"`  // bytes, 0 if unknown
+	Note    string `json:"note,omitempty"`    // which jobs it leaves to another device
 	Missing string `json:"missing,omitempty"` // why it cannot be used; empty if it can
 }
 
@@ -64,6 +65,7 @@ type Options struct {
 	ISA     string // instruction set as isa.Parse takes it
 	Threads int    // CPU threads, 0 for all cores
 	Device  int    // which of several GPUs
+	Auto    bool   // the backend was not asked for by name: small jobs may go elsewhere (set by Open)
 }
 
 // CheckedThreads returns the number of threads asked for, or an error.
@@ -131,6 +133,7 @@ func Drivers() []Driver {
 func Open(name string, o Options) (Backend, error) {
 	drivers := Drivers()
 	if name == "" || name == "auto" {
+		o.Auto = true
 		var errs []error
 		for _, d := range drivers {
 			if d.Priority < 0 {

@@ -199,7 +199,7 @@ func (s *RBMStates) LeafByStates(ctx context.Context, leaf int, moments bool) (R
 	first, count := uint64(leaf)<<(s.Units-s.Leaf), uint64(1)<<(s.Units-s.Leaf)
 	each := func(do func(state uint64, mantissa float64, exponent int64)) error {
 		for state := first; state < first+count; state++ {
-			if state%64 == 0 && ctx.Err() != nil {
+			if state%8 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
 			own := int64(0)

@@ -97,6 +97,7 @@ const (
 	MaxLatticeSites = 1 << 31
 	MaxLatticeSweep = 1 << 48
 	maxReplicas     = 1 << 32
+	maxHeldSpins    = 1 << 38 // 32 GiB of bits
 )
 
 // Held returns the number of replicas held.
@@ -122,6 +123,9 @@ func (s *LatticeSpec) Check() error {
 	}
 	if s.First < 0 || s.Count < 0 || s.First >= s.Replicas || s.Count > s.Replicas-s.First {
 		return fmt.Errorf("replicas %d to %d of %d", s.First, s.First+s.Count-1, s.Replicas)
+	}
+	if int64(s.Held()) > maxHeldSpins/(int64(s.Width)*int64(s.Height)) {
+		return fmt.Errorf("%d replicas of %dx%d: more than 2³⁸ spins, split the job", s.Held(), s.Width, s.Height)
 	}
 	if s.Algorithm > HeatBath {
 		return fmt.Errorf("algorithm %d, want Metropolis or HeatBath", s.Algorithm)

@@ -22,7 +22,9 @@ type Area struct {
 func Areas() []Area {
 	return []Area{
 		gibbs(),
+		enumerate(),
 		lattices(),
+		roots(),
 		training(),
 	}
 }

@@ -26,6 +26,20 @@ type sampling struct {
 	exact       *distribution
 }
 
+// mostScalar is the largest number of operations of a job that the reference
+// backend is given: some ten seconds.
+const mostScalar = 1 << 32
+
+// operations estimates what a job costs one chain at a time: a multiplication
+// for each coupling in each sweep, and for each pair of units that is counted.
+func (s *sampling) operations() int {
+	units, couplings := s.network.Units(), 0
+	for _, b := range s.network.Blocks {
+		couplings += 2 * len(b.W)
+	}
+	return s.chains * ((s.burnIn+s.stride*s.times)*(couplings+units*16) + s.times*units*units)
+}
+
 // run samples the job on a target and compares means, pair correlations and
 // distribution with the exact ones, what the backend adds up with what is
 // counted here from its states, and clamped units with what they were.

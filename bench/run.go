@@ -31,7 +31,7 @@ type Plan struct {
 // Time that benchmarks take in all, shared equally between areas: a budget for
 // timing alone. Checks come on top.
 const (
-	quickBudget = 5 * time.Second
+	quickBudget = 4 * time.Second
 	fullBudget  = 50 * time.Second
 	// mostPerWork is the longest that one benchmark is timed on one target.
 	quickPerWork = 200 * time.Millisecond

@@ -428,6 +428,9 @@ func (w *sumWorker) leafByStates(ctx context.Context, leaf, pass int, window int
 			}
 		}
 		for j, rows := range near {
+			if err := ctx.Err(); err != nil {
+				return backend.LeafSum{}, err
+			}
 			for _, a := range rows {
 				p.eachB(int(a), j, func(_ int, energy int32) {
 					if int64(energy) > limit {

@@ -34,6 +34,9 @@ func compareStates(a, b backend.EnumeratedState) int {
 func (l *lowest) add(s []backend.EnumeratedState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if need := len(l.list) + len(s); need > cap(l.list) && need <= 2*l.k { // no more than the list can need
+		l.list = slices.Grow(l.list, min(max(len(s), len(l.list)), 2*l.k-len(l.list)))
+	}
 	for _, x := range s {
 		if t := l.limit.Load(); t != nil && !x.Less(*t) {
 			continue

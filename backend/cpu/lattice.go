@@ -220,15 +220,17 @@ func (s *ising) put(r int, src []int8) {
 
 func (s *ising) setTemperatures(t []float64) {
 	s.beta = make([]float64, len(s.levels))
-	for l := range s.beta {
+	thresholds := map[float64][2]uint64{}
+	for l, r := range s.holder {
 		v := t[min(l, len(t)-1)]
-		s.beta[l] = 1 / v
-		if l < len(t) {
-			s.one[s.holder[l]], s.none[s.holder[l]] = lattice.Thresholds(lattice.Algorithm(s.spec.Algorithm), v)
-		} else {
-			s.one[s.holder[l]], s.none[s.holder[l]] = s.one[s.holder[0]], s.none[s.holder[0]]
+		p, ok := thresholds[v]
+		if !ok {
+			p[0], p[1] = lattice.Thresholds(lattice.Algorithm(s.spec.Algorithm), v)
+			thresholds[v] = p
 		}
+		s.beta[l], s.one[r], s.none[r] = 1/v, p[0], p[1]
 	}
+	tiles := s.g.TilesX * s.g.TilesY
 	for i := range s.words {
 		w := &s.words[i]
 		if len(t) == 1 && i > 0 {
@@ -236,12 +238,13 @@ func (s *ising) setTemperatures(t []float64) {
 			continue
 		}
 		w.planes = lattice.Aligned(lattice.Planes * 2 * lattice.Lanes)
-		for bit := range lattice.Bits {
-			switch r := s.replica(w, bit); {
-			case r >= 0:
-				lattice.SetPlanes(w.planes, bit, s.one[r], s.none[r])
-			case len(t) == 1:
-				lattice.SetPlanes(w.planes, bit, s.one[0], s.none[0])
+		if len(t) == 1 {
+			lattice.SetPlanes(w.planes, 0, lattice.Bits, s.one[0], s.none[0])
+			continue
+		}
+		for bit := 0; bit < lattice.Bits; bit += tiles {
+			if r := s.replica(w, bit); r >= 0 {
+				lattice.SetPlanes(w.planes, bit, bit+tiles, s.one[r], s.none[r])
 			}
 		}
 	}
@@ -254,9 +257,8 @@ func (s *ising) setLevel(r, level int, one, none uint64) {
 	global := s.spec.First + r
 	w := &s.words[global/s.g.Replicas-s.words[0].index]
 	tiles := s.g.TilesX * s.g.TilesY
-	for bit := global % s.g.Replicas * tiles; bit < (global%s.g.Replicas+1)*tiles; bit++ {
-		lattice.SetPlanes(w.planes, bit, one, none)
-	}
+	bit := global % s.g.Replicas * tiles
+	lattice.SetPlanes(w.planes, bit, bit+tiles, one, none)
 }
 
 // pass sweeps the sites of one colour in a block of a word.

@@ -137,26 +137,28 @@ func (s *ising) sweepWord(m *isingMember, w *isingWord) {
 // workTogether does a call's sweeps with every colour's blocks shared among
 // the members.
 func (s *ising) workTogether(t *team, m *isingMember, member int) {
+	// The same blocks every time, so that they stay in the member's cache.
 	items := len(s.words) * s.g.Blocks
+	from, to := member*items/t.size, (member+1)*items/t.size
 	for i := range s.call.sweeps {
 		m.sweep = s.sweep + uint64(i)
 		if member == 0 && s.call.ctx.Err() != nil {
 			t.stop()
 		}
-		for k := t.claim(); k < items; k = t.claim() {
+		for k := from; k < to; k++ {
 			s.pass(m, &s.words[k/s.g.Blocks], k%s.g.Blocks, 0)
 		}
 		t.barrier()
-		for k := t.claim(); k < items; k = t.claim() {
+		for k := from; k < to; k++ {
 			s.pass(m, &s.words[k/s.g.Blocks], k%s.g.Blocks, 1)
 		}
 		stopped := t.barrier()
 		if row, measure := s.call.due(i); measure {
-			for k := t.claim(); k < items; k = t.claim() {
+			for k := from; k < to; k++ {
 				w, block := &s.words[k/s.g.Blocks], k%s.g.Blocks
-				from, to := s.block(block)
+				y0, y1 := s.block(block)
 				s.count(m, w, block)
-				s.sum(m, w, block, to-from)
+				s.sum(m, w, block, y1-y0)
 			}
 			stopped = t.barrier()
 			// The next colour does not touch the counts.

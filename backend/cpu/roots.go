@@ -108,6 +108,9 @@ func (b *Backend) rootsOfK(ctx context.Context, t *roots.Table, kern *roots.Kern
 	if err := b.each(ctx, len(build), func(_, i int) { t.Build(build[i]) }); err != nil {
 		return err
 	}
+	for m := range missing {
+		clear(missing[m])
+	}
 	return b.each(ctx, len(redo), func(m, i int) { try(m, redo[i]) })
 }
 

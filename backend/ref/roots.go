@@ -247,12 +247,8 @@ func (b *bracket) step(w, f, slope float64) float64 {
 	return min(2*w, b.lo+float64(0.5*(b.hi-b.lo)))
 }
 
-// solve finds the root in float64 and then in double-double.
-func (r *rbm) solve(a aim, w float64) fmath.DD {
-	low := make([]float64, len(a.low))
-	for j := range low {
-		low[j] = a.low[j].Hi
-	}
+// solveFloat finds the root in float64.
+func (r *rbm) solveFloat(low []float64, a aim, w float64) float64 {
 	b := bracket{0, math.Inf(1)}
 	for range 100 {
 		f, slope := r.logRatio(low, a, w)
@@ -265,8 +261,17 @@ func (r *rbm) solve(a aim, w float64) fmath.DD {
 			break
 		}
 	}
-	b = bracket{0, math.Inf(1)}
-	root, last := fmath.DD{Hi: w}, fmath.DD{}
+	return w
+}
+
+// solve finds the root in float64 and then in double-double.
+func (r *rbm) solve(a aim, w float64) fmath.DD {
+	low := make([]float64, len(a.low))
+	for j := range low {
+		low[j] = a.low[j].Hi
+	}
+	b := bracket{0, math.Inf(1)}
+	root, last := fmath.DD{Hi: r.solveFloat(low, a, w)}, fmath.DD{}
 	lastF, started := 0.0, false
 	for range 100 {
 		_, slope := r.logRatio(low, a, root.Hi)
@@ -412,45 +417,63 @@ func (r *rbm) residualOfK(k, w float64) float64 {
 }
 
 // guess is the start of Newton's method for weights with the given total and
-// Σ weight·(m−|V|): the machine with the same mean, interpolated.
+// Σ weight·(m−|V|): the root of the ring with the same mean, interpolated over
+// y = (δ₀ − δ)/δ between the ends of intervals.
 func (r *rbm) guess(total, deficit float64) float64 {
-	const rows = 84 * 4
-	end := func(i int) float64 { return math.Float64frombits(uint64((1023-20)*4+i) << 50) }
-	mean := func(w float64) (float64, float64) { // and the derivative of its logarithm
-		t := r.terms(w)
-		s := r.sides(make([]float64, r.h+1), t)
-		var n, nd float64
-		for j := 1; j <= r.h; j++ {
-			c := float64(t.p[j] * float64(2*j))
-			n += c
-			nd = math.FMA(c, t.d[j], nd)
-		}
-		u := fmath.PowInt(t.u, r.n)
-		p := math.FMA(u, s.p, 2)
-		return float64(u*n) / p, -float64(r.n) * (nd/n - float64(u*s.b)/p)
-	}
+	const rows = 84 << 4
+	end := func(i int) float64 { return math.Float64frombits(uint64((1023-20)<<4+i) << 48) }
 	if r.guesses == nil {
-		r.mean0, _ = mean(0)
-		w := 1e-3 / float64(r.m*r.n)
+		for j, c := range r.count {
+			r.mean0 = math.FMA(c.Hi, float64(2*j), r.mean0)
+		}
+		r.mean0 /= math.Ldexp(1, r.m)
+		k, w := 0x1p-20, 1e-3/float64(r.m*r.n)
 		for i := range rows + 1 {
-			want := fmath.Log(r.mean0 / (1 + end(i)))
 			b := bracket{0, math.Inf(1)}
 			for range 100 {
-				got, slope := mean(w)
-				before := w
-				w = b.step(w, want-fmath.Log(got), -slope)
-				if math.Abs(w-before) <= 0x1p-20*before {
+				y, slope, _, _ := r.ringMean(k)
+				before := k
+				k = b.step(k, fmath.Log(y)-fmath.Log(end(i)), slope/y)
+				if math.Abs(k-before) <= 0x1p-16*before {
 					break
 				}
 			}
+			_, _, low, all := r.ringMean(k)
+			w = r.solveFloat(low, aim{scale: fmath.DD{Hi: 4 * k}, total: fmath.DD{Hi: all}}, w)
 			r.guesses = append(r.guesses, w)
 		}
 	}
 	y := math.FMA(r.mean0, total, -deficit) / deficit
 	y = max(0x1p-20, min(0x1.fffffffffffffp63, y))
-	i := int(math.Float64bits(y)>>50) - (1023-20)*4
+	i := int(math.Float64bits(y)>>48) - (1023-20)<<4
 	slope := (r.guesses[i+1] - r.guesses[i]) / (end(i+1) - end(i))
 	return math.FMA(y-end(i), slope, r.guesses[i])
+}
+
+// ringMean returns y of a ring at k and its derivative, and the ring's weights
+// in float64.
+func (r *rbm) ringMean(k float64) (y, slope float64, low []float64, total float64) {
+	z, _ := fmath.ExpComplement(-4 * k)
+	low = make([]float64, r.h+1)
+	var all, allD, mean, meanD float64
+	for j := 1; j <= r.h; j++ {
+		var p, d float64
+		for i := j - 1; i >= 0; i-- {
+			d = math.FMA(d, z, p)
+			p = math.FMA(p, z, r.walls[j][i].Hi)
+		}
+		low[j] = p
+		all += p
+		allD += d
+		mean = math.FMA(p, float64(2*j), mean)
+		meanD = math.FMA(d, float64(2*j), meanD)
+	}
+	total = math.FMA(all, z, 2)
+	deficit := float64(mean * z)
+	y = math.FMA(r.mean0, total, -deficit) / deficit
+	a := float64(math.FMA(allD, z, all) * deficit)
+	b := float64(math.FMA(meanD, z, mean) * total)
+	return y, -4 * z * r.mean0 * (a - b) / float64(deficit*deficit), low, total
 }
 
 func (r *rbm) rootOfWeights(q, low []float64) float64 {

@@ -6,6 +6,7 @@ import (
 
 	"kadanoff/backend"
 	_ "kadanoff/backend/cpu" // the backends that --backend names
+	_ "kadanoff/backend/cuda"
 	_ "kadanoff/backend/ref"
 	"kadanoff/cmd/internal/cli"
 )

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -73,7 +75,7 @@ func newEnumerate(o *cli.Options) *cobra.Command {
 }
 
 func (e *enumerateFlags) run(cmd *cobra.Command, o *cli.Options, path string) error {
-	job, scale, err := e.job(cmd, path)
+	job, scale, err := e.job(cmd, o, path)
 	if err != nil {
 		return err
 	}
@@ -103,8 +105,11 @@ func (e *enumerateFlags) run(cmd *cobra.Command, o *cli.Options, path string) er
 	return writeResult(cmd, o, e.out, newEnumerateResult(job, scale, result))
 }
 
+// maxTable is how many states a table or CSV may list.
+const maxTable = 100_000
+
 // job reads the couplings and makes the flags into a job.
-func (e *enumerateFlags) job(cmd *cobra.Command, path string) (*backend.EnumerateJob, couplings.Scale, error) {
+func (e *enumerateFlags) job(cmd *cobra.Command, o *cli.Options, path string) (*backend.EnumerateJob, couplings.Scale, error) {
 	var none couplings.Scale
 	var read couplings.Options
 	var err error
@@ -127,6 +132,9 @@ func (e *enumerateFlags) job(cmd *cobra.Command, path string) (*backend.Enumerat
 				return nil, none, cli.Usage("--beta %v: want 0 or more", b)
 			}
 		}
+	}
+	if e.lowest > maxTable && e.out == "" && o.Format != cli.JSON {
+		return nil, none, cli.Usage("--lowest %d: more than %d states are written as JSON only, with --format json or --out", e.lowest, maxTable)
 	}
 	if e.moments && len(betas) == 0 {
 		return nil, none, cli.Usage("--moments needs --beta")
@@ -243,14 +251,23 @@ type exactNumber string
 // MarshalJSON implements json.Marshaler.
 func (x exactNumber) MarshalJSON() ([]byte, error) { return []byte(x), nil }
 
-// enumerateResult is the result as it is printed.
+// enumerateResult is the result as it is printed. The lowest states may be a
+// million, so they stay numbers until they are written.
 type enumerateResult struct {
-	Spins         int             `json:"spins"`
-	States        uint64          `json:"states"`
-	Method        string          `json:"method"`
-	GroundEnergy  exactNumber     `json:"ground_energy"`
-	GroundStates  uint64          `json:"ground_states"`
-	Lowest        []lowestState   `json:"lowest,omitempty"`
+	enumerateHead
+	Lowest []lowestState `json:"lowest,omitempty"`
+	enumerateTail
+}
+
+type enumerateHead struct {
+	Spins        int         `json:"spins"`
+	States       uint64      `json:"states"`
+	Method       string      `json:"method"`
+	GroundEnergy exactNumber `json:"ground_energy"`
+	GroundStates uint64      `json:"ground_states"`
+}
+
+type enumerateTail struct {
 	LogZ          any             `json:"log_z,omitempty"` // a number, or one for each beta
 	MeanEnergy    *float64        `json:"mean_energy,omitempty"`
 	SpecificHeat  *float64        `json:"specific_heat,omitempty"`
@@ -262,9 +279,48 @@ type enumerateResult struct {
 	Rounding      *roundingResult `json:"rounding,omitempty"`
 }
 
+// writeJSON writes what json.Marshal would, without holding the text of all
+// states.
+func (r *enumerateResult) writeJSON(w io.Writer) error {
+	head, err := json.Marshal(r.enumerateHead)
+	if err != nil {
+		return err
+	}
+	tail, err := json.Marshal(r.enumerateTail)
+	if err != nil {
+		return err
+	}
+	b := bufio.NewWriter(w)
+	b.Write(head[:len(head)-1]) // bufio keeps the first error for Flush
+	for i, s := range r.Lowest {
+		before := ","
+		if i == 0 {
+			before = `,"lowest":[`
+		}
+		fmt.Fprintf(b, `%s{"energy":%s,"spins":"%s"}`, before, s.scale.Energy(s.energy), spinString(s.state, s.spins))
+	}
+	if len(r.Lowest) > 0 {
+		b.WriteByte(']')
+	}
+	if len(tail) > 2 {
+		b.WriteByte(',')
+	}
+	b.Write(tail[1:])
+	b.WriteByte('\n')
+	return b.Flush()
+}
+
+// lowestState is one of the lowest states.
 type lowestState struct {
-	Energy exactNumber `json:"energy"`
-	Spins  string      `json:"spins"`
+	energy int64
+	state  uint64
+	spins  int
+	scale  *couplings.Scale
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s lowestState) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"energy":%s,"spins":"%s"}`, s.scale.Energy(s.energy), spinString(s.state, s.spins)), nil
 }
 
 type thermalResult struct {
@@ -316,15 +372,16 @@ func (h histogramResult) MarshalJSON() ([]byte, error) {
 
 func newEnumerateResult(job *backend.EnumerateJob, scale couplings.Scale, e *backend.Enumeration) *enumerateResult {
 	energy := func(x int64) exactNumber { return exactNumber(scale.Energy(x)) }
-	r := &enumerateResult{
+	r := &enumerateResult{enumerateHead: enumerateHead{
 		Spins: e.Spins, States: e.States, Method: "exhaustive",
 		GroundEnergy: energy(e.Ground), GroundStates: e.GroundStates,
-	}
+	}}
 	if job.BranchAndBound {
 		r.Method = "branch and bound"
 	}
-	for _, s := range e.Lowest {
-		r.Lowest = append(r.Lowest, lowestState{energy(s.Energy), spinString(s.State, e.Spins)})
+	r.Lowest = make([]lowestState, len(e.Lowest))
+	for i, s := range e.Lowest {
+		r.Lowest[i] = lowestState{s.Energy, s.State, e.Spins, &scale}
 	}
 	var logZ []float64
 	for _, t := range e.Thermal {

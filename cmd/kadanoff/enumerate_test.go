@@ -216,3 +216,15 @@ func TestEnumerateBadInput(t *testing.T) {
 	// 44 spins take too long on the reference backend
 	badUse(t, "enumerate --backend ref "+writeFile(t, "c.txt", "0 43 1\n"), "44 spins would take about", "--insist")
 }
+
+// The JSON that is written piece by piece is what json.Marshal makes.
+func TestEnumerateWritesJSON(t *testing.T) {
+	for _, flags := range [][]string{nil, {"--lowest", "3"}, {"--beta", "1"}, {"--beta", "1", "--lowest", "2", "--histogram", "--joint"}} {
+		code, stdout, stderr := run(append([]string{"enumerate", torusFile(t), "--format", "json"}, flags...)...)
+		var v any
+		if err := json.Unmarshal([]byte(stdout), &v); code != 0 || err != nil || strings.Count(stdout, "\n") != 1 || strings.Contains(stdout, ": ") {
+			t.Errorf("%v: exit %d, %v: %.200s%s", flags, code, err, stdout, stderr)
+		}
+	}
+	badUse(t, "enumerate "+torusFile(t)+" --lowest 200000", "--format json")
+}

@@ -23,6 +23,9 @@ type isingFlags struct {
 	shard                          cli.Shard
 }
 
+// maxIsingChains bounds the series that are kept for the errors.
+const maxIsingChains = 1 << 20
+
 // estimate is a mean with its error; tau, in sweeps, where it is known.
 type estimate struct {
 	Mean  cli.Float `json:"mean"`
@@ -141,8 +144,8 @@ func (v *isingFlags) job(cmd *cobra.Command, seed uint64) (job ising.Job, err er
 	if v.every > 0 && v.out == "" {
 		return job, cli.Usage("--every %d: needs --out", v.every)
 	}
-	if v.chains < 1 || v.chains > 1<<24 {
-		return job, cli.Usage("--chains %d: want 1 to %d", v.chains, 1<<24)
+	if v.chains < 1 || v.chains > 1<<30 {
+		return job, cli.Usage("--chains %d: want 1 to %d", v.chains, 1<<30)
 	}
 	if n := v.shard.Count; n > 0 {
 		if n > v.chains {
@@ -150,6 +153,9 @@ func (v *isingFlags) job(cmd *cobra.Command, seed uint64) (job ising.Job, err er
 		}
 		spec.First = v.shard.Index * v.chains / n
 		spec.Count = (v.shard.Index+1)*v.chains/n - spec.First
+	}
+	if spec.Held() > maxIsingChains {
+		return job, cli.Usage("--chains %d: want at most %d in one run, --shard i/n does a part of them", v.chains, maxIsingChains)
 	}
 	if err := spec.Check(); err != nil {
 		return job, cli.Usage("--lattice %s: %v", v.lattice, err)

@@ -96,6 +96,8 @@ func TestIsingWrongUse(t *testing.T) {
 		{good + " --sweeps 2", "--sweeps 2", "at least 4"},
 		{good + " --burn-in -1", "--burn-in -1"},
 		{good + " --chains 0", "--chains 0"},
+		{good + " --chains 2000000", "--chains 2000000", "--shard"},
+		{"ising --lattice torus:16384 --t 1 --chains 2000", "2³⁸"},
 		{good + " --every 5", "--out"},
 		{good + " --every 5000 --out x.npy", "--every 5000"},
 		{good + " --algorithm wolff", "wolff", "heatbath"},

@@ -56,14 +56,25 @@ func newMerge(o *cli.Options) *cobra.Command {
 // writeResult prints a result, or writes it to a file as JSON if one is named.
 // What --shard makes is for merge and always JSON.
 func writeResult(cmd *cobra.Command, o *cli.Options, out string, result any) error {
-	if out != "" {
-		return atomicfile.Write(out, func(w io.Writer) error { return cli.Write(w, cli.JSON, result) })
-	}
+	write := func(w io.Writer) error { return cli.Write(w, cli.JSON, result) }
+	format := o.Format
 	switch r := result.(type) {
-	case *enumeratePart, *solvePart:
-		return cli.Write(cmd.OutOrStdout(), cli.JSON, result)
+	case *enumeratePart:
+		format = cli.JSON
 	case *enumerateResult:
-		r.Histogram.rows = o.Format != cli.JSON
+		write = func(w io.Writer) error {
+			if err := r.writeJSON(w); err != nil {
+				return cli.Unfinished("writing the result: %w", err)
+			}
+			return nil
+		}
+		r.Histogram.rows = out == "" && format != cli.JSON
+	}
+	if out != "" {
+		return atomicfile.Write(out, write)
+	}
+	if format == cli.JSON {
+		return write(cmd.OutOrStdout())
 	}
 	return o.Print(cmd, result)
 }

@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	_ "kadanoff/backend/cpu" // registers its driver, as the next one does
+	_ "kadanoff/backend/cpu" // registers its driver, as the next ones do
+	_ "kadanoff/backend/cuda"
 	_ "kadanoff/backend/ref"
 	"kadanoff/bench"
 	"kadanoff/cmd/internal/cli"

@@ -3552,33 +3552,41 @@ TEXT ·meansAVX2(SB), NOSPLIT, $0-48
 	VMOVQ   SI, X14
 
 four:
-	VPMOVSXDQ  (AX), Y0
-	VPABSD     Y0, Y0
-	VPMULUDQ   (DX), Y0, Y0
-	VPSRLQ     X14, Y0, Y0
-	VPCMPGTQ   Y8, Y0, Y3
-	VBLENDVPD  Y3, Y8, Y0, Y0
-	VPAND      Y9, Y0, Y2
-	VPSRLQ     $0x0d, Y0, Y0
-	VPCMPEQD   Y4, Y4, Y4
-	VPGATHERQQ Y4, (DI)(Y0*4), Y1
-	VPSRLQ     $0x20, Y1, Y3
-	VPAND      Y10, Y1, Y1
-	VPSUBQ     Y3, Y1, Y3
-	VPMULUDQ   Y2, Y3, Y3
-	VPSRLQ     $0x0d, Y3, Y3
-	VPSUBQ     Y3, Y1, Y1
-	VPADDQ     Y11, Y1, Y1
-	VPSRLQ     $0x09, Y1, Y1
-	VPSUBQ     Y1, Y12, Y1
-	VPERMD     Y1, Y13, Y1
-	VMOVDQU    (AX), X5
-	VPSIGND    X5, X1, X1
-	VMOVDQU    X1, (AX)
-	ADDQ       $0x10, AX
-	ADDQ       BX, DX
-	DECQ       CX
-	JNZ        four
+	VPMOVSXDQ    (AX), Y0
+	VPABSD       Y0, Y0
+	VPMULUDQ     (DX), Y0, Y0
+	VPSRLQ       X14, Y0, Y0
+	VPCMPGTQ     Y8, Y0, Y3
+	VBLENDVPD    Y3, Y8, Y0, Y0
+	VPAND        Y9, Y0, Y2
+	VPSRLQ       $0x0d, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X4
+	VMOVQ        X0, SI
+	VPEXTRQ      $0x01, X0, R8
+	VMOVQ        X4, R9
+	VPEXTRQ      $0x01, X4, R10
+	VMOVQ        (DI)(SI*4), X1
+	VMOVHPS      (DI)(R8*4), X1, X1
+	VMOVQ        (DI)(R9*4), X4
+	VMOVHPS      (DI)(R10*4), X4, X4
+	VINSERTI128  $0x01, X4, Y1, Y1
+	VPSRLQ       $0x20, Y1, Y3
+	VPAND        Y10, Y1, Y1
+	VPSUBQ       Y3, Y1, Y3
+	VPMULUDQ     Y2, Y3, Y3
+	VPSRLQ       $0x0d, Y3, Y3
+	VPSUBQ       Y3, Y1, Y1
+	VPADDQ       Y11, Y1, Y1
+	VPSRLQ       $0x09, Y1, Y1
+	VPSUBQ       Y1, Y12, Y1
+	VPERMD       Y1, Y13, Y1
+	VMOVDQU      (AX), X5
+	VPSIGND      X5, X1, X1
+	VMOVDQU      X1, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         BX, DX
+	DECQ         CX
+	JNZ          four
 	VZEROUPPER
 	RET
 

@@ -1,11 +1,6 @@
 package gibbs
 
-import (
-	"math"
-	"time"
-
-	"kadanoff/kernels/isa"
-)
+import "kadanoff/kernels/isa"
 
 // Rates are what one core does a second at best, for comparison with what a
 // path reaches. Zero means that this build or machine cannot measure it.
@@ -18,16 +13,3 @@ type Rates struct {
 
 // Probe measures the rates for a level, in a few milliseconds.
 func Probe(level isa.Level) Rates { return probe(For(level).level) }
-
-// rate returns how often a second f(n) does what it does work times in each
-// of its n rounds: the best of several runs.
-func rate(work float64, f func(n int)) float64 {
-	const rounds = 4000
-	best := math.Inf(1)
-	for range 60 {
-		start := time.Now()
-		f(rounds)
-		best = min(best, time.Since(start).Seconds())
-	}
-	return work * rounds / best
-}

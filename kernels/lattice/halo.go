@@ -6,23 +6,26 @@ package lattice
 // step at most 32 or equal to block.
 type Turn struct {
 	step, back uint
-	keep       uint64 // bits of the result that come from the plain shift
-	lanes      int    // lanes of a block, 0 if it is at most 64 bits
+	keep       uint64       // bits of the result that come from the plain shift
+	next       [Lanes]uint8 // lane that the others come from
 	reverse    bool
 }
 
 // NewTurn returns the turn of blocks by step.
 func NewTurn(block, step int, reverse bool) Turn {
-	t := Turn{step: uint(step), reverse: reverse}
-	if block > 64 {
-		t.lanes, t.back = block/64, uint(64-step)
-		return t
-	}
-	t.back = uint(block - step)
+	t := Turn{step: uint(step), back: uint(min(block, 64) - step), reverse: reverse}
 	for i := range 64 {
-		if within := i % block; (!reverse && within < block-step) || (reverse && within >= step) {
+		if within := i % min(block, 64); (!reverse && within < min(block, 64)-step) || (reverse && within >= step) {
 			t.keep |= 1 << i
 		}
+	}
+	lanes := max(block/64, 1)
+	for l := range t.next {
+		d := 1
+		if reverse {
+			d = lanes - 1
+		}
+		t.next[l] = uint8(l/lanes*lanes + (l%lanes+d)%lanes)
 	}
 	return t
 }
@@ -30,27 +33,16 @@ func NewTurn(block, step int, reverse bool) Turn {
 // Word writes the turned word src to dst; they may not overlap.
 func (t *Turn) Word(dst, src []uint64) {
 	d, s := (*[Lanes]uint64)(dst), (*[Lanes]uint64)(src)
-	// Shifts are below 64, which the masks tell the compiler.
+	// Shifts are below 64 and lanes below 8, which the masks tell the compiler.
 	step, back, keep := t.step&63, t.back&63, t.keep
-	switch {
-	case t.lanes == 0 && !t.reverse:
+	if t.reverse {
 		for l, v := range s {
-			d[l] = v>>step&keep | v<<back&^keep
+			d[l] = v<<step&keep | s[t.next[l]&(Lanes-1)]>>back&^keep
 		}
-	case t.lanes == 0:
-		for l, v := range s {
-			d[l] = v<<step&keep | v>>back&^keep
-		}
-	case !t.reverse:
-		in := t.lanes - 1
-		for l, v := range s {
-			d[l] = v>>step | s[(l&^in|(l+1)&in)&(Lanes-1)]<<back
-		}
-	default:
-		in := t.lanes - 1
-		for l, v := range s {
-			d[l] = v<<step | s[(l&^in|(l-1)&in)&(Lanes-1)]>>back
-		}
+		return
+	}
+	for l, v := range s {
+		d[l] = v>>step&keep | s[t.next[l]&(Lanes-1)]<<back&^keep
 	}
 }
 

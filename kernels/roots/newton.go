@@ -17,7 +17,7 @@ const (
 	minRare  = 0x1p-400 // smallest Σ weight·(M−|V|) in parts of the total
 )
 
-// maxNewton bounds the steps of the float64 iteration; three are usual. A lane
+// maxNewton bounds the steps of the float64 iteration; two are usual for rings and three for others. A lane
 // that needs more is solved by itself.
 const maxNewton = 24
 

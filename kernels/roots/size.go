@@ -30,7 +30,6 @@ type Size struct {
 	states, invStates float64    // 2^M and 2^−M
 	value             []float64  // |V| = M−2j
 
-	none  []float64 // zeros, for sums without a target
 	table []float64 // for each j: count, 2|V|, V², 2j, V²−M, countLow, 0, 0
 
 	guessOnce sync.Once
@@ -59,7 +58,6 @@ func NewSize(m, n int) *Size {
 	for j, v := range s.value {
 		s.table = append(s.table, s.count[j], 2*v, v*v, float64(2*j), v*v-float64(m), s.countLow[j], 0, 0)
 	}
-	s.none = make([]float64, s.h+1)
 	return s
 }
 

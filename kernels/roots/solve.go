@@ -29,14 +29,14 @@ type sums struct{ sa, sad, sp, sb, sbd, u, r float64 }
 
 // scratch is what one goroutine needs to evaluate both sides.
 type scratch struct {
-	x, d    []float64 // x^k and 1 − x^k
-	p, term []float64 // p and D of the last eval
-	xx, dd  []fmath.DD
+	x, d   []float64 // x^k and 1 − x^k
+	term   []float64 // D of the last eval
+	xx, dd []fmath.DD
 }
 
 func newScratch(s *Size) *scratch {
 	f := func() []float64 { return make([]float64, s.h+1) }
-	return &scratch{f(), f(), f(), f(), make([]fmath.DD, s.h+1), make([]fmath.DD, s.h+1)}
+	return &scratch{f(), f(), f(), make([]fmath.DD, s.h+1), make([]fmath.DD, s.h+1)}
 }
 
 // eval computes the sums at w. All terms are positive; with x = e^{−2W} and
@@ -81,7 +81,7 @@ func (s *Size) eval(low []float64, w float64, t *scratch) (r sums) {
 		n := math.FMA(t.x[j], t.d[j], t.d[j])
 		D := math.FMA(float64(float64(2*v)*ei), float64(n*i0), float64(float64(2*j)*tm))
 		dp := float64(4 * math.FMA(-float64(v*v), float64(ei*i), c0))
-		t.p[j], t.term[j] = p, D
+		t.term[j] = D
 		r.sa = math.FMA(low[j], D, r.sa)
 		r.sad = math.FMA(low[j], dp, r.sad)
 		r.sp += p
@@ -202,9 +202,9 @@ func (b *bracket) step(w, f, slope float64) float64 {
 	return min(2*w, b.lo+float64(0.5*(b.hi-b.lo)))
 }
 
-// solve returns the positive root of f = g in double-double, from a start
-// w > 0. F is negative below the root and positive above it.
-func (s *Size) solve(q *target, w float64, t *scratch) fmath.DD {
+// solveFloat returns the positive root of f = g in float64, from a start w > 0.
+// F is negative below the root and positive above it.
+func (s *Size) solveFloat(q *target, w float64, t *scratch) float64 {
 	b := bracket{0, math.Inf(1)}
 	for range maxSteps {
 		r := s.eval(q.lowF, w, t)
@@ -219,8 +219,13 @@ func (s *Size) solve(q *target, w float64, t *scratch) fmath.DD {
 			break
 		}
 	}
-	b = bracket{0, math.Inf(1)}
-	W := fmath.DD{Hi: w}
+	return w
+}
+
+// solve is solveFloat and on in double-double.
+func (s *Size) solve(q *target, w float64, t *scratch) fmath.DD {
+	b := bracket{0, math.Inf(1)}
+	W := fmath.DD{Hi: s.solveFloat(q, w, t)}
 	var last struct {
 		w        fmath.DD
 		f, slope float64

@@ -45,7 +45,7 @@ const (
 
 // keep bounds the bins of an observable over all chains, except that every
 // chain has some: the time of the analysis grows with them, its quality hardly.
-const keep = 1 << 18
+const keep = 1 << 16
 
 // record bounds the measurements asked for at a time.
 const record = 1 << 20
@@ -94,7 +94,7 @@ func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l
 type series [observables][]*stats.Bins
 
 func newSeries(chains int) *series {
-	limit := min(max(keep/chains&^1, 64), 1<<13)
+	limit := min(max(keep/chains&^1, 16), 1<<13)
 	var s series
 	for a := range s {
 		for range chains {

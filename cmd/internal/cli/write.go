@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -77,9 +79,9 @@ func Write(w io.Writer, format Format, v any) error {
 	case JSON:
 		writeJSON(&out, text)
 	case CSV:
-		err = writeCSV(&out, parseValue(text))
+		err = writeCSV(&out, text)
 	default:
-		writeTables(&out, parseValue(text))
+		writeTables(&out, text)
 	}
 	if err == nil {
 		_, err = w.Write(out.Bytes())
@@ -114,10 +116,25 @@ type value struct {
 	text  string
 }
 
-func parseValue(text []byte) value {
+func parseValue(text []byte) value { return nextValue(decoder(text)) }
+
+func decoder(text []byte) *json.Decoder {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	return nextValue(d)
+	return d
+}
+
+// manyObjects reports whether compact JSON is an array of objects.
+func manyObjects(text []byte) bool { return bytes.HasPrefix(text, []byte("[{")) }
+
+// objects goes through an array of objects, one in memory at a time.
+func objects(text []byte) iter.Seq[value] {
+	return func(yield func(value) bool) {
+		d := decoder(text)
+		d.Token()
+		for d.More() && yield(nextValue(d)) {
+		}
+	}
 }
 
 // nextValue reads from the output of json.Marshal, which is well formed.
@@ -188,72 +205,79 @@ func (v value) flatten() (fields, tables value) {
 	return fields, tables
 }
 
-// grid is a rectangle of cells under column names.
-type grid struct {
-	columns []string
-	cells   [][]value
+// columns are the names of the fields of rows, in the order in which they
+// first appear.
+type columns struct {
+	names []string
+	index map[string]int
 }
 
-func toGrid(rows []value) grid {
-	var g grid
-	index := map[string]int{}
-	for _, row := range rows {
+func columnsOf(rows iter.Seq[value]) *columns {
+	c := &columns{index: map[string]int{}}
+	for row := range rows {
 		fields, _ := row.flatten()
 		for _, name := range fields.names {
-			if _, ok := index[name]; !ok {
-				index[name] = len(g.columns)
-				g.columns = append(g.columns, name)
+			if _, ok := c.index[name]; !ok {
+				c.index[name] = len(c.names)
+				c.names = append(c.names, name)
 			}
 		}
 	}
-	for _, row := range rows {
-		cells := make([]value, len(g.columns))
-		fields, _ := row.flatten()
-		for i, name := range fields.names {
-			cells[index[name]] = fields.items[i]
-		}
-		g.cells = append(g.cells, cells)
-	}
-	return g
+	return c
 }
 
-func writeCSV(out *bytes.Buffer, v value) error {
-	rows := []value{v}
-	var repeated value
-	switch {
-	case v.isTable():
-		rows = v.items
-	case v.kind == '[':
-		rows = nil
-	case v.kind == '{':
-		fields, tables := v.flatten()
-		if len(tables.items) > 0 {
-			repeated, rows = fields, tables.items[0].items
-		}
+// cells writes a row's cells to dst, one for each column.
+func (c *columns) cells(dst []value, row value) {
+	clear(dst)
+	fields, _ := row.flatten()
+	for i, name := range fields.names {
+		dst[c.index[name]] = fields.items[i]
 	}
-	g := toGrid(rows)
-	c := csv.NewWriter(out)
-	line := append(append([]string{}, repeated.names...), g.columns...)
-	if len(line) == 0 {
-		return nil
+}
+
+func writeCSV(out *bytes.Buffer, text []byte) error {
+	if manyObjects(text) {
+		return writeRows(out, value{}, objects(text))
 	}
-	c.Write(line)
-	for _, cells := range g.cells {
+	v := parseValue(text)
+	if v.kind != '{' {
+		return nil // an empty list has no columns
+	}
+	fields, tables := v.flatten()
+	if len(tables.items) > 0 {
+		return writeRows(out, fields, slices.Values(tables.items[0].items))
+	}
+	return writeRows(out, value{}, slices.Values([]value{v}))
+}
+
+// writeRows writes CSV, the repeated fields before each row.
+func writeRows(out *bytes.Buffer, repeated value, rows iter.Seq[value]) error {
+	c := columnsOf(rows)
+	w := csv.NewWriter(out)
+	line := append(slices.Clone(repeated.names), c.names...)
+	w.Write(line)
+	cells := make([]value, len(c.names))
+	for row := range rows {
+		c.cells(cells, row)
 		line = line[:0]
-		for _, cell := range append(append([]value{}, repeated.items...), cells...) {
+		for _, cell := range repeated.items {
 			line = append(line, cell.String())
 		}
-		c.Write(line)
+		for _, cell := range cells {
+			line = append(line, cell.String())
+		}
+		w.Write(line)
 	}
-	c.Flush()
-	return c.Error()
+	w.Flush()
+	return w.Error()
 }
 
-func writeTables(out *bytes.Buffer, v value) {
-	if v.isTable() {
-		writeGrid(out, toGrid(v.items))
+func writeTables(out *bytes.Buffer, text []byte) {
+	if manyObjects(text) {
+		writeGrid(out, objects(text))
 		return
 	}
+	v := parseValue(text)
 	if v.kind != '{' {
 		fmt.Fprintln(out, v)
 		return
@@ -273,24 +297,30 @@ func writeTables(out *bytes.Buffer, v value) {
 		if len(tables.names) > 1 {
 			fmt.Fprintln(out, name)
 		}
-		writeGrid(out, toGrid(tables.items[i].items))
+		writeGrid(out, slices.Values(tables.items[i].items))
 	}
 }
 
-// writeGrid aligns columns: numbers to the right, text to the left.
-func writeGrid(out *bytes.Buffer, g grid) {
-	width := make([]int, len(g.columns))
-	right := make([]bool, len(g.columns))
-	for j, name := range g.columns {
+// writeGrid aligns columns: numbers to the right, text to the left. It goes
+// through the rows three times rather than keep them.
+func writeGrid(out *bytes.Buffer, rows iter.Seq[value]) {
+	c := columnsOf(rows)
+	width, right := make([]int, len(c.names)), make([]bool, len(c.names))
+	for j, name := range c.names {
 		width[j], right[j] = utf8.RuneCountInString(name), true
-		for _, cells := range g.cells {
-			width[j] = max(width[j], utf8.RuneCountInString(cells[j].String()))
-			right[j] = right[j] && (cells[j].kind == '0' || cells[j].String() == "")
+	}
+	cells := make([]value, len(c.names))
+	for row := range rows {
+		c.cells(cells, row)
+		for j, cell := range cells {
+			text := cell.String()
+			width[j] = max(width[j], utf8.RuneCountInString(text))
+			right[j] = right[j] && (cell.kind == '0' || text == "")
 		}
 	}
 	line := func(cell func(j int) string) {
 		var b strings.Builder
-		for j := range g.columns {
+		for j := range c.names {
 			if j > 0 {
 				b.WriteString("  ")
 			}
@@ -302,8 +332,9 @@ func writeGrid(out *bytes.Buffer, g grid) {
 		}
 		fmt.Fprintln(out, strings.TrimRight(b.String(), " "))
 	}
-	line(func(j int) string { return g.columns[j] })
-	for _, cells := range g.cells {
+	line(func(j int) string { return c.names[j] })
+	for row := range rows {
+		c.cells(cells, row)
 		line(func(j int) string { return cells[j].String() })
 	}
 }

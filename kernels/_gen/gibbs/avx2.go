@@ -523,8 +523,20 @@ func means256() {
 	VBLENDVPD(d, limit, v, v)
 	VPAND(place, v, f)
 	VPSRLQ(Imm(13), v, v)
-	VPCMPEQD(g, g, g)
-	VPGATHERQQ(g, Mem{Base: tail, Index: v, Scale: 4}, s) // t0 and t1
+	// t0 and t1 of each lane, by four loads: a gather is slower
+	VEXTRACTI128(Imm(1), v, g.AsX())
+	var i [4]reg.GPVirtual
+	for k, x := range []reg.Register{v.AsX(), g.AsX()} {
+		i[2*k], i[2*k+1] = GP64(), GP64()
+		VMOVQ(x, i[2*k])
+		VPEXTRQ(Imm(1), x, i[2*k+1])
+	}
+	entry := func(k int) Mem { return Mem{Base: tail, Index: i[k], Scale: 4} }
+	VMOVQ(entry(0), s.AsX())
+	VMOVHPS(entry(1), s.AsX(), s.AsX())
+	VMOVQ(entry(2), g.AsX())
+	VMOVHPS(entry(3), g.AsX(), g.AsX())
+	VINSERTI128(Imm(1), g.AsX(), s, s)
 	VPSRLQ(Imm(32), s, d)
 	VPAND(low, s, s)
 	VPSUBQ(d, s, d)

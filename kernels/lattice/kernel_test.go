@@ -48,7 +48,7 @@ func job(rng *rand.Rand, rows, words, extra int) (u *Update, intact func() bool)
 		if bit%3 == 0 {
 			one, none = Thresholds(Metropolis, 0.5+float64(bit)/100)
 		}
-		SetPlanes(u.Planes, bit, one, none)
+		SetPlanes(u.Planes, bit, bit+1, one, none)
 	}
 	return u, func() bool { return ok[0]() && ok[1]() && ok[2]() && ok[3]() }
 }
@@ -278,6 +278,30 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// Ranges of positions are set alike, and nothing beside them.
+func TestSetPlanes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 1))
+	for _, r := range [][2]int{{0, 512}, {3, 4}, {60, 70}, {64, 128}, {511, 512}, {32, 64}, {100, 300}} {
+		got, intact := random(rng, Planes*2*Lanes)
+		want := slices.Clone(got)
+		one, none := rng.Uint64(), rng.Uint64()
+		SetPlanes(got, r[0], r[1], one, none)
+		for i := range Planes {
+			for bit := r[0]; bit < r[1]; bit++ {
+				n := none >> (63 - drawn(i)) & 1
+				o := one >> (63 - drawn(i)) & 1
+				for j, v := range []uint64{n, n ^ o} {
+					w := &want[(2*i+j)*Lanes+bit/64]
+					*w = *w&^(1<<(bit%64)) | v<<(bit%64)
+				}
+			}
+		}
+		if !slices.Equal(got, want) || !intact() {
+			t.Errorf("positions %v are wrong", r)
+		}
+	}
+}
+
 func TestThresholds(t *testing.T) {
 	for _, temp := range []float64{0.1, 0.5, 1, 2.269, 5, 1e3, 1e9} {
 		for _, a := range []Algorithm{Metropolis, HeatBath} {
@@ -325,9 +349,7 @@ func BenchmarkUpdate(b *testing.B) {
 					u.State[i] = rng.Uint64()
 				}
 				one, none := Thresholds(Algorithm(a), 2.269)
-				for bit := range Bits {
-					SetPlanes(u.Planes, bit, one, none)
-				}
+				SetPlanes(u.Planes, 0, Bits, one, none)
 				flips := float64(u.Rows * u.Words * Bits)
 				best := math.Inf(1)
 				entries := 0

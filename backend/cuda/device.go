@@ -1,0 +1,294 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"gorgonia.org/cu"
+
+	"kadanoff/backend"
+	kernels "kadanoff/kernels/cuda"
+	"kadanoff/spin"
+)
+
+// device is one GPU with the kernels loaded. Everything that needs its context
+// runs on one goroutine, which keeps an operating system thread for itself.
+type device struct {
+	info      backend.Info
+	calls     chan func()
+	ended     chan struct{}
+	close     sync.Once
+	closeErr  error
+	functions map[string]cu.Function
+	modules   []cu.Module
+	table     cu.DevicePtr // spin.TailTable
+}
+
+// Error is a failure of a device while it worked. It is syscall.ENOMEM when
+// the device's memory does not suffice, and syscall.EIO otherwise.
+type Error struct {
+	Device string // which device
+	Doing  string // what it was doing
+	Err    error  // what the driver says
+}
+
+func (e *Error) Error() string {
+	if errors.Is(e.Err, cu.OutOfMemory) {
+		return fmt.Sprintf("%s: out of memory %s: use fewer chains or a smaller network", e.Device, e.Doing)
+	}
+	return fmt.Sprintf("%s: failed %s: %v", e.Device, e.Doing, e.Err)
+}
+
+func (e *Error) Unwrap() []error {
+	if errors.Is(e.Err, cu.OutOfMemory) {
+		return []error{e.Err, syscall.ENOMEM}
+	}
+	return []error{e.Err, syscall.EIO}
+}
+
+func missing(number int, format string, args ...any) error {
+	return &backend.MissingError{Name: fmt.Sprintf("cuda:%d", number), Reason: fmt.Sprintf(format, args...)}
+}
+
+// count returns the number of devices, or why there are none.
+func count() (int, string) {
+	if why := whyNoDriver(); why != "" {
+		return 0, why
+	}
+	if v := cu.Version(); v < kernels.MinVersion {
+		return 0, fmt.Sprintf("the NVIDIA driver is for CUDA %d.%d, want %d.0 or later", v/1000, v%1000/10, kernels.MinVersion/1000)
+	}
+	n, err := cu.NumDevices()
+	if err != nil {
+		return 0, fmt.Sprintf("the NVIDIA driver counts no devices: %v", err)
+	}
+	if n == 0 {
+		return 0, "the NVIDIA driver finds no device"
+	}
+	return n, ""
+}
+
+// probe describes a device without using it.
+func probe(number int) (backend.Info, cu.Device, error) {
+	info := backend.Info{Backend: "cuda"}
+	dev, err := cu.GetDevice(number)
+	if err != nil {
+		return info, dev, err
+	}
+	if info.Device, err = dev.Name(); err != nil {
+		return info, dev, err
+	}
+	info.Device = strings.TrimRight(info.Device, "\x00 ")
+	major, err := dev.Attribute(cu.ComputeCapabilityMajor)
+	if err != nil {
+		return info, dev, err
+	}
+	minor, err := dev.Attribute(cu.ComputeCapabilityMinor)
+	if err != nil {
+		return info, dev, err
+	}
+	info.ISA = fmt.Sprintf("sm_%d%d", major, minor)
+	if major < kernels.MinMajor {
+		info.Missing = fmt.Sprintf("compute capability %d.%d, want %d.0 or later", major, minor, kernels.MinMajor)
+	}
+	info.Memory, err = dev.TotalMem()
+	return info, dev, err
+}
+
+// openDevice starts device number n.
+func openDevice(n int) (*device, error) {
+	devices, why := count()
+	if why != "" {
+		return nil, missing(n, "%s", why)
+	}
+	if n >= devices {
+		return nil, missing(n, "this machine has %d CUDA device(s), numbered from 0", devices)
+	}
+	info, dev, err := probe(n)
+	if err != nil {
+		return nil, missing(n, "the device cannot be asked what it is: %v", err)
+	}
+	if info.Missing != "" {
+		return nil, missing(n, "%s", info.Missing)
+	}
+	d := &device{info: info, calls: make(chan func()), ended: make(chan struct{}), functions: map[string]cu.Function{}}
+	started := make(chan error)
+	go d.run(dev, started)
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// run is the device's goroutine.
+func (d *device) run(dev cu.Device, started chan<- error) {
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	defer close(d.ended)
+	ctx, err := dev.RetainPrimaryCtx()
+	if err != nil {
+		started <- d.failed("starting", err)
+		return
+	}
+	err = cu.SetCurrentContext(ctx)
+	if err == nil {
+		err = d.load()
+	}
+	if err != nil {
+		_ = d.unload()
+		_ = dev.ReleasePrimaryCtx()
+		started <- d.failed("loading its kernels", err)
+		return
+	}
+	started <- nil
+	for f := range d.calls {
+		f()
+	}
+	d.closeErr = errors.Join(d.unload(), dev.ReleasePrimaryCtx())
+}
+
+func (d *device) load() error {
+	entries := kernels.Kernels()
+	for name, ptx := range kernels.Modules() {
+		m, err := cu.LoadData(ptx)
+		if err != nil {
+			return err
+		}
+		d.modules = append(d.modules, m)
+		for _, entry := range entries[name] {
+			if d.functions[entry], err = m.Function(entry); err != nil {
+				return err
+			}
+		}
+	}
+	var err error
+	d.table, err = upload(spin.TailTable())
+	return err
+}
+
+func (d *device) unload() error {
+	var errs []error
+	if d.table != 0 {
+		errs = append(errs, cu.MemFree(d.table))
+	}
+	for _, m := range d.modules {
+		errs = append(errs, m.Unload())
+	}
+	return errors.Join(errs...)
+}
+
+// do runs f on the device's thread. An error of the driver comes back as an
+// *Error that says what was being done.
+func (d *device) do(doing string, f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case d.calls <- func() { done <- f() }:
+		return d.failed(doing, <-done)
+	case <-d.ended:
+		return errors.New("backend is closed")
+	}
+}
+
+func (d *device) failed(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Device: "CUDA device " + d.info.Device, Doing: doing, Err: err}
+}
+
+// Close frees what the device holds.
+func (d *device) Close() error {
+	d.close.Do(func() {
+		close(d.calls)
+		<-d.ended
+	})
+	return d.failed("closing", d.closeErr)
+}
+
+// What follows runs on the device's thread.
+
+// launch queues a kernel with grid x×y×z of blocks of the given number of
+// threads. Arguments are kernel parameters in 64-bit cells.
+func (d *device) launch(kernel string, x, y, z, threads int, arguments ...uint64) error {
+	cells := make([]unsafe.Pointer, len(arguments))
+	for i := range arguments {
+		cells[i] = unsafe.Pointer(&arguments[i])
+	}
+	return d.functions[kernel].Launch(x, y, z, threads, 1, 1, 0, cu.NoStream, cells)
+}
+
+// memory is a piece of the device's memory that grows when it must.
+type memory struct {
+	at    cu.DevicePtr
+	bytes int64
+}
+
+// hold makes room for n values of T, whose contents are undefined.
+func hold[T any](m *memory, n int64) error {
+	var x T
+	bytes := max(n, 1) * int64(unsafe.Sizeof(x))
+	if bytes <= m.bytes {
+		return nil
+	}
+	if err := m.free(); err != nil {
+		return err
+	}
+	at, err := cu.MemAlloc(bytes)
+	if err == nil {
+		m.at, m.bytes = at, bytes
+	}
+	return err
+}
+
+func (m *memory) free() error {
+	at := m.at
+	m.at, m.bytes = 0, 0
+	if at == 0 {
+		return nil
+	}
+	return cu.MemFree(at)
+}
+
+// fill makes room for s and copies it there.
+func fill[T any](m *memory, s []T) error {
+	if err := hold[T](m, int64(len(s))); err != nil || len(s) == 0 {
+		return err
+	}
+	return cu.MemcpyHtoD(m.at, unsafe.Pointer(unsafe.SliceData(s)), bytesOf(s))
+}
+
+// fetch copies the first values of m to s.
+func fetch[T any](s []T, m *memory) error {
+	if len(s) == 0 {
+		return nil
+	}
+	return cu.MemcpyDtoH(unsafe.Pointer(unsafe.SliceData(s)), m.at, bytesOf(s))
+}
+
+func (m *memory) zero() error {
+	if m.bytes == 0 {
+		return nil
+	}
+	return cu.MemsetD8(m.at, 0, m.bytes)
+}
+
+// u is the memory's place as a kernel's argument, off bytes in.
+func (m *memory) u(off int64) uint64 { return uint64(m.at) + uint64(off) }
+
+func bytesOf[T any](s []T) int64 { return int64(len(s)) * int64(unsafe.Sizeof(s[0])) }
+
+// upload copies a slice to memory of its own.
+func upload[T any](s []T) (cu.DevicePtr, error) {
+	var m memory
+	err := fill(&m, s)
+	if err != nil {
+		_ = m.free()
+	}
+	return m.at, err
+}

@@ -1,0 +1,282 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gorgonia.org/cu"
+
+	"kadanoff/backend"
+	"kadanoff/backend/backendtest"
+	"kadanoff/spin"
+)
+
+// The program finds the driver when it runs and does not need it to start.
+func TestNotLinked(t *testing.T) {
+	f, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	libraries, err := f.ImportedLibraries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range libraries {
+		if strings.HasPrefix(l, "libcuda") {
+			t.Errorf("the program needs %s to start", l)
+		}
+	}
+}
+
+// Attributes of the simulated driver that count from the start of the process.
+const (
+	simCalls cu.DeviceAttribute = 1<<20 + iota
+	simLaunches
+	simToDevice
+	simFromDevice
+	simAllocations
+	simObjects
+)
+
+// simulated skips a test that only the simulated driver allows, and returns a
+// way to ask for its counters.
+func simulated(t *testing.T) func(cu.DeviceAttribute) int {
+	t.Helper()
+	if _, why := count(); why != "" {
+		t.Skip(why)
+	}
+	dev, err := cu.GetDevice(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dev.Attribute(simCalls); err != nil {
+		t.Skip("not a simulated device")
+	}
+	return func(a cu.DeviceAttribute) int {
+		n, err := dev.Attribute(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+}
+
+func TestMissing(t *testing.T) {
+	simulated(t)
+	refused := func(name, want string) {
+		t.Helper()
+		b, err := backend.Open(name, backend.Options{})
+		var missing *backend.MissingError
+		if !errors.As(err, &missing) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%q): %v, %v, want a MissingError with %q", name, b, err, want)
+		}
+	}
+	refused("cuda:1", "this machine has 1 CUDA device(s)")
+	t.Setenv("CUSIM_VERSION", "10020")
+	refused("cuda", "the NVIDIA driver is for CUDA 10.2, want 11.0 or later")
+	t.Setenv("CUSIM_VERSION", "11000")
+	t.Setenv("CUSIM_CAPABILITY", "75")
+	refused("cuda", "compute capability 7.5, want 8.0 or later")
+	if list := devices(); len(list) != 1 || list[0].Missing == "" || list[0].ISA != "sm_75" {
+		t.Errorf("devices are %+v", list)
+	}
+	t.Setenv("CUSIM_CAPABILITY", "90")
+	t.Setenv("CUSIM_DEVICES", "2")
+	b, err := backend.Open("cuda:1", backend.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := b.Info(); i.ISA != "sm_90" || i.Backend != "cuda" || i.Memory == 0 || !strings.Contains(i.Note, "CPU") {
+		t.Errorf("the device is %+v", i)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("CUSIM_DEVICES", "0")
+	refused("cuda", "finds no device")
+}
+
+// Jobs that the device does not win are left to the CPU, but only if it was
+// not asked for by name.
+func TestAuto(t *testing.T) {
+	simulated(t)
+	b, err := backend.Open("auto", backend.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if b.Info().Backend != "cuda" {
+		t.Fatalf("auto is %s", b.Info().Backend)
+	}
+	n := quantized(t, backendtest.RandomRBM(128, 64, 1, 1))
+	for chains, onDevice := range map[int]bool{511: false, 512: true} {
+		s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: chains})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := s.(*sampler); ok != onDevice {
+			t.Errorf("%d chains: on the device %v, want %v", chains, ok, onDevice)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// job does some of everything.
+func job(b backend.Backend, spec backend.SamplerSpec, other *spin.Network) error {
+	ctx := context.Background()
+	s, err := b.NewSampler(spec)
+	if err != nil {
+		return err
+	}
+	state := spin.NewBatch(spec.Network.Units(), spec.Chains)
+	var m backend.Moments
+	for _, step := range []func() error{
+		func() error { return s.Sweep(ctx, 2) },
+		func() error { return s.SetNetwork(other) },
+		func() error { return s.SetTemperatures([]float64{2}) },
+		func() error { return s.Sweep(ctx, 1) },
+		func() error { return s.State(state) },
+		func() error { return s.SetState(state) },
+		func() error { return s.Moments(&m) },
+		s.ResetMoments,
+	} {
+		if err = step(); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Every call of the driver fails once: the error comes out, names the device,
+// and leaves nothing behind.
+func TestEveryCallFails(t *testing.T) {
+	counter := simulated(t)
+	net := func(seed uint64) *spin.Network {
+		n := backendtest.RandomRBM(5, 3, 1, seed)
+		sparse := backendtest.Torus(3, 1, 0)
+		n.Layers = append(n.Layers, 9)
+		n.Bias = append(n.Bias, sparse.Bias...)
+		torus := sparse.Blocks[0]
+		torus.A, torus.B = 2, 2
+		n.Blocks = append(n.Blocks, torus)
+		return quantized(t, n)
+	}
+	spec := backend.SamplerSpec{
+		Network: net(1), Chains: 3, Base: make([]int32, 17), Mix: 1 << 20,
+		Moments: backend.MomentSpec{Means: true, Edges: true},
+	}
+	other := net(2)
+	run := func() error {
+		b, err := New(backend.Options{Threads: 1})
+		if err != nil {
+			return err
+		}
+		return errors.Join(job(b, spec, other), b.Close())
+	}
+	start := counter(simCalls)
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	calls := counter(simCalls) - start
+	if calls < 50 {
+		t.Fatalf("%d calls in all", calls)
+	}
+	for i := 1; i <= calls; i++ {
+		t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+i))
+		err := run()
+		t.Setenv("CUSIM_FAIL", "")
+		if err == nil {
+			t.Fatalf("call %d of %d fails and nobody says so", i, calls)
+		}
+		var missing *backend.MissingError
+		if !errors.As(err, &missing) && !(errors.Is(err, syscall.EIO) && strings.Contains(err.Error(), "CUDA device")) {
+			t.Errorf("call %d of %d: %v", i, calls, err)
+		}
+		if a, o := counter(simAllocations), counter(simObjects); a != 0 || o != 0 {
+			t.Fatalf("call %d of %d fails and leaves %d allocations and %d other objects: %v", i, calls, a, o, err)
+		}
+	}
+}
+
+// Chains that were lost with the device stay lost.
+func TestFailureStays(t *testing.T) {
+	counter := simulated(t)
+	b := open(t)
+	s, err := b.NewSampler(backend.SamplerSpec{Network: quantized(t, backendtest.RandomRBM(5, 3, 1, 1)), Chains: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+1))
+	ctx := context.Background()
+	first := s.Sweep(ctx, 1)
+	if first == nil {
+		t.Fatal("no error")
+	}
+	state := spin.NewBatch(8, 3)
+	for _, err := range []error{s.Sweep(ctx, 1), s.State(state), s.SetState(state), s.ResetMoments(), s.SetMix(0)} {
+		if err != first {
+			t.Errorf("after %q: %v", first, err)
+		}
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	counter := simulated(t)
+	b := open(t)
+	before := counter(simAllocations)
+	t.Setenv("CUSIM_MEMORY", "2000000")
+	n := quantized(t, backendtest.RandomRBM(300, 200, 1, 1))
+	_, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: 100000})
+	if !errors.Is(err, syscall.ENOMEM) || !strings.Contains(err.Error(), "out of memory starting chains: use fewer chains") {
+		t.Errorf("too many chains: %v", err)
+	}
+	if after := counter(simAllocations); after != before {
+		t.Errorf("%d allocations before, %d after", before, after)
+	}
+	s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: 10})
+	if err != nil {
+		t.Fatalf("fewer chains: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A sweep copies nothing, weights go to the device once for each network, and
+// a whole sweep of a layered network is a launch for each layer.
+func TestTraffic(t *testing.T) {
+	counter := simulated(t)
+	b := open(t)
+	n := quantized(t, backendtest.RandomRBM(67, 43, 1, 1))
+	s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: 70})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	traffic := func(f func() error) (launches, to, from int) {
+		l, x, y := counter(simLaunches), counter(simToDevice), counter(simFromDevice)
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+		return counter(simLaunches) - l, counter(simToDevice) - x, counter(simFromDevice) - y
+	}
+	l, to, from := traffic(func() error { return s.Sweep(context.Background(), 5) })
+	if l != 10 || to != 0 || from != 0 {
+		t.Errorf("5 sweeps are %d launches, %d bytes to the device and %d from it; want 10, 0, 0", l, to, from)
+	}
+	_, to, from = traffic(func() error { return s.SetNetwork(n) })
+	if most := 4 * (67*43 + 96 + 64); to > most || from != 0 {
+		t.Errorf("new weights are %d bytes to the device and %d from it; want at most %d and 0", to, from, most)
+	}
+}

@@ -1,0 +1,12 @@
+// Package cuda is the backend of NVIDIA GPUs, through gorgonia.org/cu.
+//
+// It is built with the tag gpu and cgo (make gpu). The driver, libcuda.so.1, is
+// looked for when the program runs, so that one program starts on machines
+// with and without a GPU; KADANOFF_LIBCUDA names another library, or none.
+// Without the tag the package registers a driver that says what is missing.
+//
+// Sampling runs on the device: chains stay there, a sweep copies nothing, and
+// weights go there once for each network. All other jobs are left to the CPU
+// backend, which must be part of the program. Every result has the bits of
+// every other backend.
+package cuda

@@ -1,0 +1,35 @@
+//go:build !gpu || !cgo
+
+package cuda
+
+import (
+	"os"
+
+	"kadanoff/backend"
+)
+
+// Where the NVIDIA kernel driver and that of WSL show themselves.
+var driverSigns = []string{"/proc/driver/nvidia/version", "/usr/lib/wsl/lib/libcuda.so.1"}
+
+func init() {
+	backend.Register(backend.Driver{
+		Name:     "cuda",
+		Priority: 20,
+		Open: func(backend.Options) (backend.Backend, error) {
+			return nil, &backend.MissingError{Name: "cuda", Reason: "built without CUDA: make gpu"}
+		},
+		Devices: func() []backend.Info {
+			return []backend.Info{{Backend: "cuda", Missing: whyMissing(driverSigns)}}
+		},
+	})
+}
+
+// whyMissing tells those to build again for whom it would help.
+func whyMissing(signs []string) string {
+	for _, path := range signs {
+		if _, err := os.Stat(path); err == nil {
+			return "built without CUDA: make gpu"
+		}
+	}
+	return "built without CUDA, and no NVIDIA driver here"
+}

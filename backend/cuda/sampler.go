@@ -1,0 +1,549 @@
+//go:build gpu && cgo
+
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorgonia.org/cu"
+
+	"kadanoff/backend"
+	kernels "kadanoff/kernels/cuda"
+	"kadanoff/spin"
+	"kadanoff/spin/philox"
+)
+
+// sampler keeps chains on a device as words of 32 units, [word][chain], in
+// which each layer starts with a word of its own. A unit's place is 32 times
+// the number of its word, plus its bit.
+type sampler struct {
+	d       *device
+	network *spin.Network
+	spec    backend.SamplerSpec
+	chains  int
+	stride  int // chains in a row of words, a multiple of kernels.BlockChains
+
+	first  []int    // first word of each layer
+	words  int      // of all layers
+	place  []int32  // of each unit
+	group  []uint32 // Philox block of each word's first unit
+	colors [][]step
+	sweep  uint64
+	lists  bool // whether any step is a list
+	every  int
+
+	spins, rows, groups, base, betas memory
+	raw                              []memory // weights of dense blocks, as they came
+	csr                              struct{ ptr, unit, weight, bias memory }
+	sums                             sums
+
+	host   []uint64 // rows on their way
+	failed error    // the device failed: the chains are lost
+	closed bool
+}
+
+// step updates one colour, or the part of it that lies in one dense layer.
+type step struct {
+	// A layer that is heard and hears through dense blocks only.
+	dense  bool
+	layer  int
+	blocks []int // that the layer hears, in the order of its inputs
+	steps  int   // of 32 inputs
+	digits int
+	// weights, folded biases, masks of free units, and words of the inputs.
+	weights, bias, free, from memory
+
+	// Any units: words and bits.
+	items memory
+	count int
+}
+
+func newSampler(d *device, spec backend.SamplerSpec) (backend.Sampler, error) {
+	n := spec.Network
+	s := &sampler{d: d, spec: spec, chains: spec.Chains, sweep: spec.FirstSweep, every: max(spec.Moments.Every, 1)}
+	s.spec.Network, s.spec.Clamped, s.spec.Colors, s.spec.Temperatures = nil, nil, nil, nil
+	s.spec.Base = append([]int32(nil), spec.Base...)
+	s.stride = (spec.Chains + kernels.BlockChains - 1) / kernels.BlockChains * kernels.BlockChains
+	stream := n.StreamUnits()
+	for l, size := range n.Layers {
+		s.first = append(s.first, s.words)
+		for i := range size {
+			s.place = append(s.place, int32(s.words*kernels.WordUnits+i))
+		}
+		for i := 0; i < size; i += kernels.WordUnits {
+			s.group = append(s.group, (stream[l]+uint32(i))/8)
+			s.words++
+		}
+	}
+	colors, err := backend.Coloring(n, spec.Colors)
+	if err != nil {
+		return nil, err
+	}
+	betas, err := backend.Betas(spec.Temperatures, spec.Chains)
+	if err != nil {
+		return nil, err
+	}
+	err = d.do("starting chains", func() error {
+		if err := s.plan(n, colors, spec.Clamped); err != nil {
+			return err
+		}
+		if err := s.load(n); err != nil {
+			return err
+		}
+		if err := s.setBetas(betas); err != nil {
+			return err
+		}
+		if err := s.start(); err != nil {
+			return err
+		}
+		return s.sums.reset(s)
+	})
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// plan makes the steps of each colour: whole layers that are coupled densely
+// to other layers only, and lists of units otherwise.
+func (s *sampler) plan(n *spin.Network, colors [][]int32, clamped []bool) error {
+	s.raw = make([]memory, len(n.Blocks))
+	dense := make([]bool, len(n.Layers))
+	heard := make([][]int, len(n.Layers))
+	for l, size := range n.Layers {
+		dense[l] = kernels.Tiles(size, 3) <= kernels.MaxGridY
+	}
+	for k := range n.Blocks {
+		b := &n.Blocks[k]
+		for _, l := range []int{b.A, b.B} {
+			dense[l] = dense[l] && b.A != b.B && !b.Sparse()
+			heard[l] = append(heard[l], k)
+		}
+	}
+	for _, class := range colors {
+		s.colors = append(s.colors, nil)
+		steps := &s.colors[len(s.colors)-1]
+		list := map[uint32]uint32{}
+		for layer, size := range n.Layers {
+			from, whole := int32(n.First(layer)), 0
+			var units []int32 // that are free
+			for _, u := range class {
+				if u < from || u >= from+int32(size) {
+					continue
+				}
+				whole++
+				if clamped == nil || !clamped[u] {
+					units = append(units, u)
+				}
+			}
+			if len(units) > 0 && whole == size && dense[layer] && len(heard[layer]) > 0 {
+				*steps = append(*steps, step{dense: true, layer: layer, blocks: heard[layer]})
+				if err := s.planDense(n, &(*steps)[len(*steps)-1], units); err != nil {
+					return err
+				}
+				continue
+			}
+			for _, u := range units {
+				p := uint32(s.place[u])
+				list[p/kernels.WordUnits] |= 1 << (p % kernels.WordUnits)
+			}
+		}
+		if len(list) == 0 {
+			continue
+		}
+		var items []uint32
+		for w := range uint32(s.words) {
+			if bits := list[w]; bits != 0 {
+				items = append(items, w, bits)
+			}
+		}
+		*steps, s.lists = append(*steps, step{count: len(items) / 2}), true
+		if err := fill(&(*steps)[len(*steps)-1].items, items); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planDense lists the inputs of a dense step and marks its free units.
+func (s *sampler) planDense(n *spin.Network, st *step, units []int32) error {
+	var from []int32
+	for _, k := range st.blocks {
+		in := n.Blocks[k].A + n.Blocks[k].B - st.layer
+		for w := range wordsOf(n.Layers[in]) {
+			from = append(from, int32(s.first[in]+w))
+		}
+	}
+	st.steps = len(from)
+	free := make([]uint16, 2*wordsOf(n.Layers[st.layer]))
+	for _, u := range units {
+		i := int(s.place[u]) - s.first[st.layer]*kernels.WordUnits
+		free[i/kernels.GroupUnits] |= 1 << (i % kernels.GroupUnits)
+	}
+	if err := fill(&st.free, free); err != nil {
+		return err
+	}
+	return fill(&st.from, from)
+}
+
+func wordsOf(units int) int { return (units + kernels.WordUnits - 1) / kernels.WordUnits }
+
+func (st *step) freeAll() error {
+	return errors.Join(st.weights.free(), st.bias.free(), st.free.free(), st.from.free(), st.items.free())
+}
+
+// load brings the weights of n to the device.
+func (s *sampler) load(n *spin.Network) error {
+	s.network = n
+	if s.spec.Base != nil {
+		base := make([]int32, s.words*kernels.WordUnits)
+		for u, x := range s.spec.Base {
+			base[s.place[u]] = x
+		}
+		if err := fill(&s.base, base); err != nil {
+			return err
+		}
+	}
+	loaded := make([]bool, len(n.Blocks))
+	for _, steps := range s.colors {
+		for i := range steps {
+			if !steps[i].dense {
+				continue
+			}
+			for _, k := range steps[i].blocks {
+				if loaded[k] {
+					continue
+				}
+				loaded[k] = true
+				if err := fill(&s.raw[k], n.Blocks[k].W); err != nil {
+					return err
+				}
+			}
+			if err := s.pack(n, &steps[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if !s.lists {
+		return nil
+	}
+	return s.loadLists(n)
+}
+
+// pack turns the weights of a dense layer into fragments.
+func (s *sampler) pack(n *spin.Network, st *step) error {
+	units := n.Layers[st.layer]
+	st.digits = 2
+	for _, k := range st.blocks {
+		st.digits = max(st.digits, kernels.Digits(n.Blocks[k].W))
+	}
+	bias := make([]int32, wordsOf(units)*kernels.WordUnits)
+	f := n.First(st.layer)
+	copy(bias, n.Bias[f:f+units])
+	if err := fill(&st.bias, bias); err != nil {
+		return err
+	}
+	if err := hold[uint32](&st.weights, kernels.WeightWords(units, st.steps, st.digits)); err != nil {
+		return err
+	}
+	at, pairs := 0, kernels.Pairs(st.digits)
+	for _, k := range st.blocks {
+		b := &n.Blocks[k]
+		inputs := n.Layers[b.A+b.B-st.layer]
+		perInput, perUnit := uint64(n.Layers[b.B]), uint64(1)
+		if b.A == st.layer {
+			perInput, perUnit = perUnit, perInput
+		}
+		steps := wordsOf(inputs)
+		words := kernels.WeightWords(units, steps, st.digits)
+		w := s.raw[k].u(0)
+		if err := s.d.launch("pack_digits", blocks(words, 256), 1, 1, 256, w, st.weights.u(0), uint64(inputs), uint64(units),
+			perInput, perUnit, uint64(at), uint64(steps), uint64(st.steps), uint64(st.digits), uint64(pairs), uint64(words)); err != nil {
+			return err
+		}
+		for i := 0; i < inputs; i += kernels.FoldInputs * kernels.MaxGridY {
+			part := min(inputs-i, kernels.FoldInputs*kernels.MaxGridY)
+			if err := s.d.launch("fold_weights", blocks(int64(units), 128), blocks(int64(part), kernels.FoldInputs), 1, 128,
+				w+4*uint64(i)*perInput, st.bias.u(0), uint64(part), uint64(units), perInput, perUnit); err != nil {
+				return err
+			}
+		}
+		at += steps
+	}
+	return nil
+}
+
+// loadLists brings the couplings of all units to the device as lists.
+func (s *sampler) loadLists(n *spin.Network) error {
+	ptr, unit, weight := n.Neighbors()
+	if len(unit) >= 1<<31 {
+		return fmt.Errorf("%d couplings, want below 2³¹ on a CUDA device", len(unit))
+	}
+	for i, u := range unit {
+		unit[i] = s.place[u]
+	}
+	places := s.words * kernels.WordUnits
+	from, bias := make([]int32, places+1), make([]int32, places)
+	at := 0
+	for u, p := range s.place {
+		for ; at <= int(p); at++ {
+			from[at] = int32(ptr[u])
+		}
+		bias[p] = n.Bias[u]
+	}
+	for ; at <= places; at++ {
+		from[at] = int32(len(unit))
+	}
+	if err := fill(&s.csr.ptr, from); err != nil {
+		return err
+	}
+	if err := fill(&s.csr.unit, unit); err != nil {
+		return err
+	}
+	if err := fill(&s.csr.weight, weight); err != nil {
+		return err
+	}
+	return fill(&s.csr.bias, bias)
+}
+
+// blocks is how many blocks of the given size n things need.
+func blocks(n int64, size int) int { return int((n + int64(size) - 1) / int64(size)) }
+
+func (s *sampler) setBetas(betas []uint64) error {
+	all := make([]uint64, s.stride)
+	for c := range s.chains {
+		b := betas[c%len(betas)]
+		if b == spin.BetaCold {
+			b = kernels.BetaCold
+		}
+		all[c] = b
+	}
+	return fill(&s.betas, all)
+}
+
+// start makes room for the chains and tosses a fair coin for every spin.
+func (s *sampler) start() error {
+	valid := make([]uint32, s.words)
+	for _, p := range s.place {
+		valid[p/kernels.WordUnits] |= 1 << (p % kernels.WordUnits)
+	}
+	if err := hold[uint32](&s.rows, int64(s.words)*int64(s.stride)); err != nil {
+		return err
+	}
+	if err := hold[uint32](&s.spins, int64(s.words)*int64(s.stride)); err != nil {
+		return err
+	}
+	if err := s.spins.zero(); err != nil {
+		return err
+	}
+	if err := fill(&s.groups, s.group); err != nil {
+		return err
+	}
+	var exist memory
+	if err := fill(&exist, valid); err != nil {
+		return errors.Join(err, exist.free())
+	}
+	err := s.d.launch("toss_coins", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
+		s.spins.u(0), exist.u(0), s.groups.u(0), uint64(s.words), uint64(s.stride), uint64(s.chains),
+		uint64(s.spec.FirstChain), uint64(philox.Init), s.spec.Seed, s.sweep)
+	return errors.Join(err, exist.free())
+}
+
+// Sweep queues sweeps in calls of about twenty milliseconds, so that one that
+// is stopped ends soon and after a whole sweep.
+func (s *sampler) Sweep(ctx context.Context, n int) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if n < 0 {
+		return errors.New("negative number of sweeps")
+	}
+	const long = 20 * time.Millisecond
+	for done, part := 0, 1; ; {
+		if err := ctx.Err(); err != nil || done == n {
+			return err
+		}
+		part = min(part, n-done)
+		start := time.Now()
+		if err := s.on("sweeping", func() error {
+			for i := range part {
+				if err := s.once(done + i + 1); err != nil {
+					return err
+				}
+			}
+			return cu.Synchronize()
+		}); err != nil {
+			return err
+		}
+		done += part
+		switch took := time.Since(start); {
+		case took < long/2:
+			part *= 2
+		case took > long:
+			part = max(1, part/2)
+		}
+	}
+}
+
+// once queues a sweep, the i-th of a call.
+func (s *sampler) once(i int) error {
+	for _, steps := range s.colors {
+		for k := range steps {
+			if err := s.update(&steps[k]); err != nil {
+				return err
+			}
+		}
+	}
+	s.sweep++
+	if i%s.every == 0 && s.spec.Moments.Any() {
+		return s.sums.add(s)
+	}
+	return nil
+}
+
+func (s *sampler) update(st *step) error {
+	stream := uint64(s.spec.Stream)
+	var base, mix uint64
+	if s.spec.Base != nil {
+		base, mix = s.base.u(0), uint64(s.spec.Mix)
+	}
+	if !st.dense {
+		return s.d.launch("gibbs_list", blocks(int64(s.chains), 128), min(st.count, kernels.MaxGridY), 1, 128,
+			st.items.u(0), uint64(st.count), s.csr.ptr.u(0), s.csr.unit.u(0), s.csr.weight.u(0), s.csr.bias.u(0), s.groups.u(0), base,
+			s.spins.u(0), s.betas.u(0), uint64(s.d.table), uint64(s.stride), uint64(s.chains), uint64(s.spec.FirstChain), stream,
+			s.spec.Seed, s.sweep, uint64(s.network.Frac), mix)
+	}
+	first := s.first[st.layer]
+	if base != 0 {
+		base = s.base.u(int64(first) * kernels.WordUnits * 4)
+	}
+	return s.d.launch(fmt.Sprintf("gibbs_digits%d", st.digits),
+		s.stride/kernels.BlockChains, kernels.Tiles(s.network.Layers[st.layer], st.digits), 1, 128,
+		st.weights.u(0), st.bias.u(0), st.free.u(0), st.from.u(0), base, s.spins.u(0), s.spins.u(4*int64(first)*int64(s.stride)),
+		s.betas.u(0), uint64(s.d.table), uint64(st.steps), uint64(s.stride), uint64(s.chains), uint64(s.spec.FirstChain),
+		uint64(s.group[first])|stream<<24, s.spec.Seed, s.sweep, uint64(s.network.Frac), mix)
+}
+
+func (s *sampler) Sweeps() uint64 { return s.sweep }
+
+// usable reports why the sampler cannot go on.
+func (s *sampler) usable() error {
+	if s.closed {
+		return errors.New("sampler is closed")
+	}
+	return s.failed
+}
+
+// on runs f on the device's thread; if that fails the chains are lost.
+func (s *sampler) on(doing string, f func() error) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.failed = s.d.do(doing, f)
+	return s.failed
+}
+
+// fetchRows puts the spins in rows of units, on the device.
+func (s *sampler) toRows() error {
+	return s.d.launch("spins_to_rows", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
+		s.spins.u(0), s.rows.u(0), uint64(s.words), uint64(s.stride), uint64(s.chains))
+}
+
+// row is a unit's place in s.host.
+func (s *sampler) row(unit int) []uint64 {
+	size := s.stride / 64
+	return s.host[int(s.place[unit])*size:][:(s.chains+63)/64]
+}
+
+func (s *sampler) room() {
+	if s.host == nil {
+		s.host = make([]uint64, s.words*kernels.WordUnits*s.stride/64)
+	}
+}
+
+func (s *sampler) State(dst *spin.Batch) error {
+	if err := backend.CheckStates(dst, len(s.place), s.chains); err != nil {
+		return err
+	}
+	s.room()
+	if err := s.on("copying its chains", func() error {
+		if err := s.toRows(); err != nil {
+			return err
+		}
+		return fetch(s.host, &s.rows)
+	}); err != nil {
+		return err
+	}
+	for u := range s.place {
+		copy(dst.Row(u), s.row(u))
+	}
+	return nil
+}
+
+func (s *sampler) SetState(src *spin.Batch) error {
+	if err := backend.CheckStates(src, len(s.place), s.chains); err != nil {
+		return err
+	}
+	s.room()
+	clear(s.host)
+	for u := range s.place {
+		copy(s.row(u), src.Row(u))
+	}
+	return s.on("taking chains", func() error {
+		if err := fill(&s.rows, s.host); err != nil {
+			return err
+		}
+		return s.d.launch("rows_to_spins", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
+			s.rows.u(0), s.spins.u(0), uint64(s.words), uint64(s.stride))
+	})
+}
+
+func (s *sampler) SetNetwork(n *spin.Network) error {
+	if err := backend.CheckSameShape(s.network, n); err != nil {
+		return err
+	}
+	return s.on("taking weights", func() error { return s.load(n) })
+}
+
+func (s *sampler) SetTemperatures(t []float64) error {
+	betas, err := backend.Betas(t, s.chains)
+	if err != nil {
+		return err
+	}
+	return s.on("taking temperatures", func() error { return s.setBetas(betas) })
+}
+
+func (s *sampler) SetMix(mix uint32) error {
+	if err := backend.CheckBase(s.network, s.spec.Base, mix); err != nil {
+		return err
+	}
+	s.spec.Mix = mix
+	return s.usable()
+}
+
+// Close frees the chains' memory.
+func (s *sampler) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.d.do("freeing chains", func() error {
+		errs := []error{s.sums.free()}
+		for _, m := range []*memory{&s.spins, &s.rows, &s.groups, &s.base, &s.betas, &s.csr.ptr, &s.csr.unit, &s.csr.weight, &s.csr.bias} {
+			errs = append(errs, m.free())
+		}
+		for i := range s.raw {
+			errs = append(errs, s.raw[i].free())
+		}
+		for _, steps := range s.colors {
+			for i := range steps {
+				errs = append(errs, steps[i].freeAll())
+			}
+		}
+		return errors.Join(errs...)
+	})
+}

@@ -1,0 +1,305 @@
+// A simulated libcuda.so.1: the driver functions that the CUDA backend calls.
+// Kernels are the C++ compiled from the same sources as the PTX.
+//
+// The environment sets it up, at any time:
+//   CUSIM_DEVICES=n        number of devices (1)
+//   CUSIM_MEMORY=n         bytes of each device's memory (2^30)
+//   CUSIM_VERSION=n        version of the driver, as cuDriverGetVersion (13000)
+//   CUSIM_CAPABILITY=mn    compute capability (80)
+//   CUSIM_SCHEDULE=...     step, first, last, or random:SEED
+//   CUSIM_INIT_ERROR=n     what cuInit returns
+//   CUSIM_FAIL=n[:code]    call number n fails, with 719 if no code is given
+//
+// Attributes from 2^20 on count, from the beginning of the process: calls,
+// launches, bytes to and from the device, allocations alive, and other objects
+// alive.
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+
+namespace {
+
+typedef int Result;
+enum {
+  OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
+  INVALID_PTX = 218, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719
+};
+
+enum { ATTRIBUTE_CALLS = 1 << 20, ATTRIBUTE_LAUNCHES, ATTRIBUTE_TO_DEVICE, ATTRIBUTE_FROM_DEVICE, ATTRIBUTE_ALLOCATIONS, ATTRIBUTE_OBJECTS, ATTRIBUTE_END };
+
+struct Counters {
+  std::atomic<int> calls{0}, launches{0}, to_device{0}, from_device{0}, objects{0};
+} counters;
+
+std::string setting(const char *name) {
+  const char *s = getenv(name);
+  return s ? s : "";
+}
+
+long number(const char *name, long otherwise) {
+  std::string s = setting(name);
+  return s.empty() ? otherwise : atol(s.c_str());
+}
+
+// Counts a call; the error that was ordered for it, or OK.
+Result ordered() {
+  int n = ++counters.calls;
+  std::string s = setting("CUSIM_FAIL");
+  if (s.empty() || atoi(s.c_str()) != n) return OK;
+  size_t colon = s.find(':');
+  return colon == std::string::npos ? LAUNCH_FAILED : atoi(s.c_str() + colon + 1);
+}
+
+struct Kernel {
+  std::string name;
+  cusim::Invoke invoke;
+  int parameters;
+  unsigned threads;
+};
+std::map<std::string, Kernel> &kernels() {
+  static auto *m = new std::map<std::string, Kernel>;
+  return *m;
+}
+
+// Allocations lie between guards that nobody may write to.
+const size_t GUARD = 256;
+const unsigned char POISON = 0xA5, FENCE = 0x5C;
+struct Allocation {
+  size_t size;
+  int device;
+};
+std::mutex memory_mutex;
+std::map<uint64_t, Allocation> memory;
+
+struct Context {
+  int device, retained;
+};
+Context contexts[64];
+std::atomic<bool> initialized{false};
+thread_local Context *current = nullptr;
+
+struct Module {
+  std::string image;
+};
+struct Event {
+  std::chrono::steady_clock::time_point time;
+};
+
+bool fences_whole(uint64_t p, size_t n) {
+  for (size_t i = 1; i <= GUARD; i++)
+    if (((unsigned char *)p)[-(long)i] != FENCE) return false;
+  for (size_t i = 0; i < GUARD; i++)
+    if (((unsigned char *)p)[n + i] != FENCE) return false;
+  return true;
+}
+
+size_t used(int device) {
+  size_t n = 0;
+  for (auto &m : memory)
+    if (m.second.device == device) n += m.second.size;
+  return n;
+}
+
+cusim::Schedule schedule() {
+  cusim::Schedule s;
+  std::string name = setting("CUSIM_SCHEDULE");
+  if (name == "first") s.kind = s.FIRST;
+  else if (name == "last") s.kind = s.LAST;
+  else if (name.compare(0, 7, "random:") == 0) s.kind = s.RANDOM, s.seed = strtoull(name.c_str() + 7, nullptr, 10);
+  return s;
+}
+
+Result complain(Result r, const std::string &what) {
+  fprintf(stderr, "cusim: %s\n", what.c_str());
+  return r;
+}
+
+// An entry of the PTX and its number of parameters, or -1.
+int ptx_parameters(const std::string &image, const std::string &kernel) {
+  size_t p = image.find(".entry " + kernel + "(");
+  if (p == std::string::npos) return -1;
+  size_t end = image.find(')', p);
+  int n = 0;
+  for (size_t i = p; (i = image.find(".param", i)) < end; i++) n++;
+  return n;
+}
+
+} // namespace
+
+namespace cusim {
+
+bool add_kernel(const char *name, Invoke invoke, int parameters, unsigned threads) {
+  kernels()[name] = {name, invoke, parameters, threads};
+  return true;
+}
+
+bool allocated(uint64_t p, size_t n) {
+  std::lock_guard<std::mutex> lock(memory_mutex);
+  auto it = memory.upper_bound(p);
+  if (it == memory.begin()) return false;
+  --it;
+  return p + n <= it->first + it->second.size;
+}
+
+} // namespace cusim
+
+#define API extern "C" __attribute__((visibility("default"))) Result
+#define ORDERED                          \
+  if (Result r = ordered()) return r;    \
+  if (!initialized) return NOT_INITIALIZED;
+#define NEEDS_CONTEXT ORDERED if (!current) return INVALID_CONTEXT;
+// Calls that free something do so even when they fail.
+#define FREEING                            \
+  Result failure = ordered();              \
+  if (!initialized) return NOT_INITIALIZED; \
+  if (!current) return INVALID_CONTEXT;
+
+API cuInit(unsigned) {
+  if (int e = (int)number("CUSIM_INIT_ERROR", 0)) return e;
+  initialized = true;
+  return OK;
+}
+API cuDriverGetVersion(int *v) { return *v = (int)number("CUSIM_VERSION", 13000), OK; }
+API cuDeviceGetCount(int *n) {
+  ORDERED return *n = (int)number("CUSIM_DEVICES", 1), OK;
+}
+API cuDeviceGet(int *d, int i) {
+  ORDERED if (i < 0 || i >= number("CUSIM_DEVICES", 1)) return INVALID_DEVICE;
+  return *d = i, OK;
+}
+API cuDeviceGetName(char *s, int n, int) {
+  ORDERED return snprintf(s, n, "Simulated CUDA device"), OK;
+}
+API cuDeviceTotalMem_v2(size_t *n, int) {
+  ORDERED return *n = number("CUSIM_MEMORY", 1 << 30), OK;
+}
+API cuDeviceGetAttribute(int *v, int a, int) {
+  std::lock_guard<std::mutex> lock(memory_mutex);
+  switch (a) {
+  case ATTRIBUTE_CALLS: return *v = counters.calls, OK;
+  case ATTRIBUTE_LAUNCHES: return *v = counters.launches, OK;
+  case ATTRIBUTE_TO_DEVICE: return *v = counters.to_device, OK;
+  case ATTRIBUTE_FROM_DEVICE: return *v = counters.from_device, OK;
+  case ATTRIBUTE_ALLOCATIONS: return *v = (int)memory.size(), OK;
+  case ATTRIBUTE_OBJECTS: return *v = counters.objects, OK;
+  }
+  ORDERED switch (a) {
+  case 16: return *v = 4, OK;         // multiprocessors
+  case 13: return *v = 1000000, OK;   // clock, kHz
+  case 36: return *v = 1000000, OK;   // memory clock, kHz
+  case 37: return *v = 1024, OK;      // memory bus, bits
+  case 75: return *v = (int)number("CUSIM_CAPABILITY", 80) / 10, OK;
+  case 76: return *v = (int)number("CUSIM_CAPABILITY", 80) % 10, OK;
+  }
+  return INVALID_VALUE;
+}
+
+API cuDevicePrimaryCtxRetain(Context **c, int d) {
+  ORDERED if (d < 0 || d >= number("CUSIM_DEVICES", 1)) return INVALID_DEVICE;
+  contexts[d].device = d, contexts[d].retained++, counters.objects++;
+  return *c = &contexts[d], OK;
+}
+API cuDevicePrimaryCtxRelease_v2(int d) {
+  Result failure = ordered();
+  if (!contexts[d].retained) return INVALID_CONTEXT;
+  contexts[d].retained--, counters.objects--;
+  return failure;
+}
+API cuCtxSetCurrent(Context *c) {
+  ORDERED return current = c, OK;
+}
+API cuCtxSynchronize() {
+  NEEDS_CONTEXT return OK;
+}
+
+API cuMemAlloc_v2(uint64_t *p, size_t n) {
+  NEEDS_CONTEXT if (!n) return INVALID_VALUE;
+  std::lock_guard<std::mutex> lock(memory_mutex);
+  if (n > (size_t)number("CUSIM_MEMORY", 1 << 30) - used(current->device)) return OUT_OF_MEMORY;
+  unsigned char *q = (unsigned char *)aligned_alloc(GUARD, (2 * GUARD + n + GUARD - 1) / GUARD * GUARD);
+  if (!q) return OUT_OF_MEMORY;
+  memset(q, FENCE, GUARD), memset(q + GUARD, POISON, n), memset(q + GUARD + n, FENCE, GUARD);
+  memory[*p = (uint64_t)q + GUARD] = {n, current->device};
+  return OK;
+}
+API cuMemFree_v2(uint64_t p) {
+  FREEING std::lock_guard<std::mutex> lock(memory_mutex);
+  auto it = memory.find(p);
+  if (it == memory.end()) return INVALID_VALUE;
+  bool whole = fences_whole(p, it->second.size);
+  free((void *)(p - GUARD));
+  memory.erase(it);
+  return whole ? failure : complain(ILLEGAL_ADDRESS, "a write beyond an allocation");
+}
+API cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t n) {
+  NEEDS_CONTEXT if (!cusim::allocated(to, n)) return INVALID_VALUE;
+  memcpy((void *)to, from, n), counters.to_device += (int)n;
+  return OK;
+}
+API cuMemcpyDtoH_v2(void *to, uint64_t from, size_t n) {
+  NEEDS_CONTEXT if (!cusim::allocated(from, n)) return INVALID_VALUE;
+  memcpy(to, (void *)from, n), counters.from_device += (int)n;
+  return OK;
+}
+API cuMemsetD8_v2(uint64_t to, unsigned char x, size_t n) {
+  NEEDS_CONTEXT if (!cusim::allocated(to, n)) return INVALID_VALUE;
+  memset((void *)to, x, n);
+  return OK;
+}
+
+API cuModuleLoadData(Module **m, const void *image) {
+  NEEDS_CONTEXT const char *s = (const char *)image;
+  if (!strstr(s, ".version 7.0") || !strstr(s, ".target sm_80")) return INVALID_IMAGE;
+  counters.objects++;
+  return *m = new Module{s}, OK;
+}
+API cuModuleUnload(Module *m) {
+  FREEING delete m;
+  counters.objects--;
+  return failure;
+}
+API cuModuleGetFunction(Kernel **k, Module *m, const char *name) {
+  NEEDS_CONTEXT auto it = kernels().find(name);
+  int n = ptx_parameters(m->image, name);
+  if (it == kernels().end() || n < 0) return NOT_FOUND;
+  if (n != it->second.parameters) return complain(INVALID_PTX, std::string(name) + " has other parameters in the PTX than in C++");
+  return *k = &it->second, OK;
+}
+API cuLaunchKernel(Kernel *k, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *, void **parameters,
+                   void **extra) {
+  NEEDS_CONTEXT if (!k) return INVALID_HANDLE;
+  if (!gx || !gy || !gz || gx > 0x7FFFFFFF || gy > 65535 || gz > 65535 || bx != k->threads || by != 1 || bz != 1 || shared || extra)
+    return complain(INVALID_VALUE, k->name + ": a launch of the wrong shape");
+  counters.launches++;
+  std::string fault = cusim::run_grid(k->invoke, parameters, bx, gx, gy, gz, schedule());
+  return fault.empty() ? OK : complain(LAUNCH_FAILED, k->name + ": " + fault);
+}
+
+API cuEventCreate(Event **e, unsigned) {
+  NEEDS_CONTEXT counters.objects++;
+  return *e = new Event, OK;
+}
+API cuEventDestroy_v2(Event *e) {
+  FREEING delete e;
+  counters.objects--;
+  return failure;
+}
+API cuEventRecord(Event *e, void *) {
+  NEEDS_CONTEXT return e->time = std::chrono::steady_clock::now(), OK;
+}
+API cuEventSynchronize(Event *) {
+  NEEDS_CONTEXT return OK;
+}
+static Result elapsed(float *ms, Event *a, Event *b) {
+  NEEDS_CONTEXT return *ms = std::chrono::duration<float, std::milli>(b->time - a->time).count(), OK;
+}
+API cuEventElapsedTime(float *ms, Event *a, Event *b) { return elapsed(ms, a, b); }
+API cuEventElapsedTime_v2(float *ms, Event *a, Event *b) { return elapsed(ms, a, b); }

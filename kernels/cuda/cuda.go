@@ -1,0 +1,96 @@
+// Package cuda holds the device code of the CUDA backend: the sources (*.cu),
+// the PTX that make ptx compiles from them, and the shapes that both sides
+// agree on. Each source begins with the loop it computes.
+//
+// The PTX is of version 7.0 for sm_80: the driver compiles it for Ampere, Ada,
+// Hopper and what comes after them.
+package cuda
+
+import _ "embed"
+
+//go:embed gibbs.ptx
+var gibbs string
+
+//go:embed list.ptx
+var list string
+
+//go:embed state.ptx
+var state string
+
+//go:embed pack.ptx
+var pack string
+
+//go:embed moments.ptx
+var moments string
+
+// Modules returns the PTX of each source by its name.
+func Modules() map[string]string {
+	return map[string]string{"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments}
+}
+
+// Kernels lists the entry points of each source.
+func Kernels() map[string][]string {
+	return map[string][]string{
+		"gibbs":   {"gibbs_digits2", "gibbs_digits3", "gibbs_digits4"},
+		"list":    {"gibbs_list"},
+		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins"},
+		"pack":    {"pack_digits", "fold_weights"},
+		"moments": {"count_ones", "count_edges", "count_pairs"},
+	}
+}
+
+// Shapes of the launches, as the sources name them.
+const (
+	WordUnits   = 32  // units in a word of spins
+	BlockChains = 256 // chains of a block of gibbs.cu: rows of spins are padded to whole blocks
+	GroupUnits  = 16  // units whose bias and free mask lie together
+	StepInputs  = 32  // inputs in a step of the product
+	PairTile    = 64  // rows and columns of a block of count_pairs
+	PairWords   = 64  // words of 32 chains of a block of count_pairs
+	FoldInputs  = 64  // inputs of a thread of fold_weights
+
+	MaxGridY     = 65535      // blocks in the second dimension of a grid
+	MinVersion   = 11000      // first driver that takes the PTX, as cuDriverGetVersion says it
+	MinMajor     = 8          // first compute capability that runs it
+	BetaCold     = ^uint64(0) // the β of T = 0 on the device
+	fragmentSize = 32 * 4     // words in the fragments of 16 units and 32 inputs, one digit
+)
+
+// Digits returns how many balanced base-256 digits, 2 to 4, hold every weight.
+// n of them hold −128·(1+256+…) to 127·(1+256+…).
+func Digits(w []int32) int {
+	lo, hi := int32(0), int32(0)
+	for _, x := range w {
+		lo, hi = min(lo, x), max(hi, x)
+	}
+	most := int64(127 * 257)
+	least := int64(-128 * 257)
+	for digits := 2; digits < 4; digits++ {
+		if int64(lo) >= least && int64(hi) <= most {
+			return digits
+		}
+		most, least = most*256+127, least*256-128
+	}
+	return 4
+}
+
+// Pairs returns the groups of 16 units in a tile of the product with the given
+// number of digits.
+func Pairs(digits int) int {
+	if digits == 2 {
+		return 2
+	}
+	return 1
+}
+
+// Tiles returns the number of unit tiles of a layer.
+func Tiles(units, digits int) int {
+	size := GroupUnits * Pairs(digits)
+	return (units + size - 1) / size
+}
+
+// WeightWords returns the number of 32-bit words that a layer's packed weights
+// take: units that hear steps·StepInputs inputs.
+func WeightWords(units, steps, digits int) int64 {
+	return int64(Tiles(units, digits)) * int64(steps) * int64(Pairs(digits)*digits*fragmentSize)
+}

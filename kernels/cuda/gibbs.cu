@@ -1,0 +1,202 @@
+// Half a step of block Gibbs sampling of a dense layer, fused on the tensor
+// cores of sm_80 and later. For each chain and each free unit u of the layer:
+//
+//   a    = bias[u] + sum_i W[i][u] s[i]                 exact, int32
+//   a    = interpolate(a, base[u], mix)                 if there is a base
+//   s[u] = spin.Up(a, beta, frac, draw of u)
+//
+// Spins enter as {0,1} and weights as balanced base-256 digits in signed bytes:
+//
+//   a = (bias - sum_i W) + 2 sum_d 256^d sum_i digit_d[i] bit[i]     (mod 2^32)
+//
+// by mma.m16n8k32.s8, one set of accumulators a digit. Rows are chains,
+// columns are units. A block is 4 warps of 64 chains and 8·NT units. Weights
+// and spins stream through a ring of stages of 64 inputs; the ring then turns
+// the fields, so that a lane is a chain and one Philox call serves 8 units.
+//
+// Layouts:
+//   spins    [word][chain]    bit of a word = unit of the word, 32 units a word
+//   weights  [unit tile][step][digit][NT/2][lane][4]: registers of B fragments
+//   from     [step]           word that holds the step's 32 inputs
+//   bias     [unit]           bias - sum_i W, whole tiles
+//   free     [unit / 16]      bits of the units that may change
+// Of 32 inputs, lane quarter q, register h and byte i hold input 8i + 2q + h:
+// two operations turn packed spins into a register of a fragment.
+#include "rule.h"
+
+enum { WARPS = 4, WARP_CHAINS = 64, CHAINS = WARPS * WARP_CHAINS, STAGES = 4, GROUP = 16 };
+enum { SPIN_VECTORS = CHAINS / 4 }; // 16-byte vectors of 32 inputs' spins
+
+// The chains of a launch, and where their spins are.
+struct Chains {
+  const u64 *beta;
+  const U4 *spins;
+  int stride, count;
+  u32 first; // global number of chain 0
+};
+
+// New spins of GROUP units of one chain; f holds half their fields less bias.
+// block is the counter word of the first unit's Philox block.
+DEVICE u32 sample(const int *f, const int *__restrict__ bias, const int *__restrict__ base, const Rule &rule, u32 chain, u32 block, u64 beta) {
+  const float s = slope(beta, rule.frac);
+  u32 out = 0;
+#pragma unroll
+  for (int b = 1; b >= 0; b--) {
+    Words hi = philox(chain, block + b, rule.sweep, rule.seed);
+    int a[8];
+#pragma unroll
+    for (int j = 0; j < 8; j += 4) {
+      U4 x = *(const U4 *)(f + 8 * b + j);
+#pragma unroll
+      for (int k = 0; k < 4; k++) a[j + k] = (int)((u32)bias[8 * b + j + k] + 2 * x[k]);
+    }
+    if (base) {
+#pragma unroll
+      for (int j = 0; j < 8; j++) a[j] = interpolate(a[j], base[8 * b + j], rule.mix);
+    }
+    bool sure = true;
+    u32 bits = 0;
+#pragma unroll
+    for (int j = 7; j >= 0; j--) bits = shift_in_sign(bits, decide(a[j], hi.w[j / 2], j & 1, s, sure));
+    if (!sure) { // about 2 draws in 65536
+      Words lo = philox(chain, (block + b) | 1u << 31, rule.sweep, rule.seed);
+      bits = 0;
+#pragma unroll 1
+      for (int j = 0; j < 8; j++) {
+        u32 h = j < 4 ? (j < 2 ? hi.w[0] : hi.w[1]) : (j < 6 ? hi.w[2] : hi.w[3]);
+        u32 l = j < 4 ? (j < 2 ? lo.w[0] : lo.w[1]) : (j < 6 ? lo.w[2] : lo.w[3]);
+        int x = (int)((u32)bias[8 * b + j] + 2 * (u32)f[8 * b + j]);
+        if (base) x = interpolate(x, base[8 * b + j], rule.mix);
+        bits |= (u32)up(x, byte_perm(l, h, j & 1 ? 0x7632 : 0x5410), beta, rule.frac, rule.table) << j;
+      }
+    }
+    out = out << 8 | bits;
+  }
+  return out;
+}
+
+// A chain's row in the turning buffer: the pad and the shift of odd groups of
+// 8 keep both directions free of bank conflicts.
+DEVICE int row(int chain) { return chain * (GROUP + 4) + (chain >> 3) * 16; }
+enum { TURN_WORDS = 63 * (GROUP + 4) + 7 * 16 + GROUP };
+
+template <int DIGITS, int NT> struct Shape {
+  enum { W = DIGITS * NT / 2 * 32, STAGE = 2 * (W + SPIN_VECTORS) }; // vectors of 32 inputs' weights, of a stage
+  enum { TURN = WARPS * TURN_WORDS / 4, VECTORS = STAGES * STAGE > TURN ? STAGES * STAGE : TURN };
+  static_assert(W <= WARPS * 32, "one vector of weights for each thread");
+};
+
+template <int DIGITS, int NT>
+DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__restrict__ bias, const u16 *__restrict__ free,
+                      const int *__restrict__ from, u16 *__restrict__ out, Rule rule, Chains chains, int steps, u32 block0) {
+  enum { W = Shape<DIGITS, NT>::W, STAGE = Shape<DIGITS, NT>::STAGE };
+  const int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5, g = lane >> 2, q = lane & 3;
+  const int tile = blockIdx.y, first = blockIdx.x * CHAINS;
+  const bool active = first + warp * WARP_CHAINS < chains.count;
+
+  auto load = [&](int stage) { // inputs 64·stage to 64·stage + 63
+    U4 *to = ring + stage % STAGES * STAGE;
+#pragma unroll
+    for (int s = 0; s < 2; s++)
+      if (2 * stage + s < steps && tid < W) copy_async16(to + s * W + tid, weights + ((u64)tile * steps + 2 * stage + s) * W + tid);
+    int s = tid / SPIN_VECTORS, i = tid % SPIN_VECTORS;
+    if (2 * stage + s < steps) copy_async16(to + 2 * W + tid, chains.spins + ((u64)from[2 * stage + s] * chains.stride + first) / 4 + i);
+    copy_commit();
+  };
+
+  int acc[DIGITS][4][NT][4];
+#pragma unroll
+  for (int i = 0; i < DIGITS * 4 * NT * 4; i++) (&acc[0][0][0][0])[i] = 0;
+
+  auto multiply = [&](const U4 *stage, int s) { // 32 inputs
+    const U4 *spins = stage + 2 * W + s * SPIN_VECTORS + warp * (WARP_CHAINS / 4) + 2 * g;
+    U4 bits[2] = {spins[0], spins[1]}; // chains 8g to 8g + 7
+    u32 a[4][4];
+#pragma unroll
+    for (int m = 0; m < 4; m++) // rows g and g + 8 of tile m are chains 8g + 2m and 8g + 2m + 1
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        u32 x = bits[m / 2][m % 2 * 2 + h] >> 2 * q;
+        a[m][h] = x & 0x01010101u, a[m][2 + h] = x >> 1 & 0x01010101u;
+      }
+#pragma unroll
+    for (int d = 0; d < DIGITS; d++)
+#pragma unroll
+      for (int p = 0; p < NT / 2; p++) {
+        U4 w = stage[s * W + (d * (NT / 2) + p) * 32 + lane];
+#pragma unroll
+        for (int m = 0; m < 4; m++) {
+          mma_s8(acc[d][m][2 * p], a[m], w[0], w[1]);
+          mma_s8(acc[d][m][2 * p + 1], a[m], w[2], w[3]);
+        }
+      }
+  };
+  auto ready = [&](int i) { // stage i has arrived, and nobody reads the one that the next load overwrites
+    copy_wait<STAGES - 2>();
+    __syncthreads();
+    load(i + STAGES - 1);
+    return ring + i % STAGES * STAGE;
+  };
+
+  for (int i = 0; i < STAGES - 1; i++) load(i);
+  int i = 0;
+  for (; i < steps / 2; i++) {
+    const U4 *stage = ready(i);
+    if (active) {
+      multiply(stage, 0);
+      multiply(stage, 1);
+    }
+  }
+  if (steps & 1) {
+    const U4 *stage = ready(i);
+    if (active) multiply(stage, 0);
+  }
+  copy_wait<0>();
+  __syncthreads();
+  if (!active) return;
+
+  int *turn = (int *)ring + warp * TURN_WORDS;
+#pragma unroll
+  for (int p = 0; p < NT / 2; p++) { // a group of units at a time
+#pragma unroll
+    for (int m = 0; m < 4; m++)
+#pragma unroll
+      for (int h = 0; h < 2; h++) {
+        U4 s;
+#pragma unroll
+        for (int k = 0; k < 4; k++) { // unit 4q + k
+          u32 x = acc[DIGITS - 1][m][2 * p + k / 2][2 * h + k % 2];
+#pragma unroll
+          for (int d = DIGITS - 2; d >= 0; d--) x = (x << 8) + acc[d][m][2 * p + k / 2][2 * h + k % 2];
+          s[k] = x;
+        }
+        *(U4 *)(turn + row(8 * g + 2 * m + h) + 4 * q) = s;
+      }
+    sync_warp();
+    const int group = tile * (NT / 2) + p;
+    const u32 may = free[group];
+#pragma unroll 1
+    for (int c = lane; c < WARP_CHAINS; c += 32) {
+      int chain = first + warp * WARP_CHAINS + c;
+      if (chain >= chains.count) break;
+      u32 bits = sample(turn + row(c), bias + GROUP * group, rule.base ? rule.base + GROUP * group : nullptr, rule, chains.first + chain,
+                        block0 + 2 * group, chains.beta[chain]);
+      u16 *to = out + ((u64)(group / 2) * chains.stride + chain) * 2 + group % 2;
+      if (may != 0xFFFF) bits = (bits & may) | (*to & ~may);
+      *to = (u16)bits;
+    }
+    sync_warp();
+  }
+}
+
+#define HALF_STEP(name, digits, nt)                                                                                                       \
+  KERNEL(128, 2, name, const U4 *weights, const int *bias, const u16 *free, const int *from, const int *base, const U4 *spins, u16 *out, \
+         const u64 *beta, const u32 *table, int steps, int stride, int chains, u32 chain0, u32 block0, u64 seed, u64 sweep, int frac,    \
+         u32 mix) {                                                                                                                       \
+    SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
+    half_step<digits, nt>(ring, weights, bias, free, from, out, Rule{base, table, seed, sweep, mix, frac},                                \
+                          Chains{beta, spins, stride, chains, chain0}, steps, block0);                                                    \
+  }
+HALF_STEP(gibbs_digits4, 4, 2)
+HALF_STEP(gibbs_digits3, 3, 2)
+HALF_STEP(gibbs_digits2, 2, 4)
