@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"kadanoff/spin"
 	"kadanoff/spin/philox"
@@ -91,6 +92,35 @@ type Sampler interface {
 	ResetMoments() error
 	// Close frees the chains.
 	Close() error
+}
+
+// Annealer is a Sampler that can walk along its interpolation faster than by
+// the jobs that define it.
+type Annealer interface {
+	// Anneal does, with F_m the free energies of the visible units at point m
+	// as in FreeEnergyJob and c the chains,
+	//
+	//	for k in [0, len(way)−1):
+	//	    weights[c] += F_way[k](c) − F_way[k+1](c)
+	//	    spread[k] = max(0, mean over c of d² − (mean of d)²),  d what was added
+	//	    if k < len(way)−2: SetMix(way[k+1]), Sweep(1)
+	//
+	// for an RBM with the weights and biases of n, which are the sampler's.
+	// spread may be nil. It returns false, and has done nothing, where the
+	// sampler is of another kind: not an RBM at T = 1 with a Base, or clamped.
+	Anneal(ctx context.Context, n *spin.Network, way []uint32, weights, spread []float64) (bool, error)
+}
+
+// Spread is the variance of d as Annealer has it, the sums fused and in the
+// order of the chains.
+func Spread(d []float64) float64 {
+	sum, square := 0.0, 0.0
+	for _, x := range d {
+		sum += x
+		square = math.FMA(x, x, square)
+	}
+	mean := sum / float64(len(d))
+	return math.Max(0, square/float64(len(d))-float64(mean*mean))
 }
 
 // Check reports what is wrong with a spec and fills in nothing.

@@ -361,21 +361,23 @@ func (w *walk) energies(ctx context.Context, s backend.Sampler, a, b uint32, f [
 // F_{k+1}(v_k), where v_k are the visible units at point k, one sweep from
 // those before. spread, if not nil, receives the variance of each term.
 func (w *walk) along(ctx context.Context, s backend.Sampler, way path, chains int, spread []float64) ([]float64, error) {
-	x, f := make([]float64, chains), make([]float64, 2*chains)
+	x := make([]float64, chains)
+	if a, ok := s.(backend.Annealer); ok {
+		if done, err := a.Anneal(ctx, w.q, way, x, spread); done || err != nil {
+			return x, err
+		}
+	}
+	f, d := make([]float64, 2*chains), make([]float64, chains)
 	for k := 0; k+1 < len(way); k++ {
 		if err := w.energies(ctx, s, way[k], way[k+1], f); err != nil {
 			return nil, err
 		}
-		sum, square := 0.0, 0.0
 		for c := range x {
-			d := f[c] - f[chains+c]
-			x[c] += d
-			sum += d
-			square = math.FMA(d, d, square)
+			d[c] = f[c] - f[chains+c]
+			x[c] += d[c]
 		}
 		if spread != nil {
-			mean := sum / float64(chains)
-			spread[k] = math.Max(0, square/float64(chains)-float64(mean*mean))
+			spread[k] = backend.Spread(d)
 		}
 		if k+2 == len(way) {
 			break

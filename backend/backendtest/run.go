@@ -39,6 +39,7 @@ func Run(t *testing.T, b backend.Backend) {
 	t.Run("enumerate-rbm", func(t *testing.T) { enumeratesRBMs(t, b) })
 	t.Run("roots", func(t *testing.T) { roots(t, b) })
 	t.Run("errors", func(t *testing.T) { refuses(t, b) })
+	t.Run("anneal", func(t *testing.T) { anneals(t, b) })
 	t.Run("training", func(t *testing.T) { training(t, b) })
 	t.Run("training-statistics", func(t *testing.T) { trainingStatistics(t, b) })
 	t.Run("training-resumes", func(t *testing.T) { trainingResumes(t, b) })

@@ -187,19 +187,26 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 			addSigned(b0[:c1-c0], s.Row(i)[c0/64:], nil, int64(base[fg+i]))
 		}
 		for p, m := range mix {
-			at := math.Ldexp(float64(m), -24)
 			out := dst[p*s.Chains+c0 : p*s.Chains+c1]
-			clear(out)
-			for u := range f.units {
-				rest := float64(base[fs+u]) * (1 - at)
-				b.elem.AddLnCosh2(out, a[u*fieldStride:][:len(out)], at, rest, unit)
-			}
-			for c := range out {
-				given := math.FMA(float64(b1[c]), at, float64(float64(b0[c])*(1-at)))
-				out[c] = -(float64(given*unit) + out[c])
-			}
+			b.freeEnergies(out, a, f.units, b1[:], b0[:], base[fs:], m, unit)
 		}
 	})
+}
+
+// freeEnergies writes the free energies of chains at point m of the path:
+// fields are [units][fieldStride] of the layer summed out, given the sums of
+// biases and of base times spins of the other.
+func (b *Backend) freeEnergies(out []float64, fields []int32, units int, given, givenBase []int64, base []int32, m uint32, unit float64) {
+	at := math.Ldexp(float64(m), -24)
+	clear(out)
+	for u := range units {
+		rest := float64(base[u]) * (1 - at)
+		b.elem.AddLnCosh2(out, fields[u*fieldStride:][:len(out)], at, rest, unit)
+	}
+	for c := range out {
+		e := math.FMA(float64(given[c]), at, float64(float64(givenBase[c])*(1-at)))
+		out[c] = -(float64(e*unit) + out[c])
+	}
 }
 
 // Means iterates h = tanh(c + Wᵀv), v = tanh(b + W h), every field one chain of

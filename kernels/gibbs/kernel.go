@@ -170,14 +170,17 @@ func (k *Kernel) draw(s *Step, sc *Scratch, u, u1, w0, w1 int) {
 func (k *Kernel) Fields(dst []int32, stride int, s *Step, sc *Scratch) {
 	s.check()
 	checkDst(dst, stride, s.Unit1, 64*s.Word1)
-	k.each(s, sc, func(u, u1, w0, w1 int) {
-		k.path.store(dst, stride, sc, u, u1, w0, w1)
-		if w1*64 > s.Chains {
-			for ; u < u1; u++ {
-				clear(dst[u*stride+s.Chains : u*stride+w1*64])
-			}
+	k.each(s, sc, func(u, u1, w0, w1 int) { k.storeFields(dst, stride, s, sc, u, u1, w0, w1) })
+}
+
+// storeFields writes the fields of units [u, u1) of a slab.
+func (k *Kernel) storeFields(dst []int32, stride int, s *Step, sc *Scratch, u, u1, w0, w1 int) {
+	k.path.store(dst, stride, sc, u, u1, w0, w1)
+	if w1*64 > s.Chains {
+		for ; u < u1; u++ {
+			clear(dst[u*stride+s.Chains : u*stride+w1*64])
 		}
-	})
+	}
 }
 
 // Means writes the conditional means of the units of a half step with
