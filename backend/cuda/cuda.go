@@ -17,7 +17,7 @@ func init() {
 	})
 }
 
-// Backend runs sampling on a GPU and leaves the other jobs to the CPU.
+// Backend samples and trains on a GPU and leaves the other jobs to the CPU.
 type Backend struct {
 	backend.Backend // of the CPU
 	device          *device
@@ -46,7 +46,7 @@ func New(o backend.Options) (*Backend, error) {
 func (b *Backend) Info() backend.Info {
 	i, host := b.device.info, b.Backend.Info()
 	i.Threads = host.Threads
-	i.Note = fmt.Sprintf("samples on the device; all other jobs run on the CPU (%s)", host.ISA)
+	i.Note = fmt.Sprintf("samples and trains on the device; all other jobs run on the CPU (%s)", host.ISA)
 	return i
 }
 
@@ -56,21 +56,41 @@ func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) 
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
-	if b.auto && !worthwhile(&spec, b.Backend.Info().Threads) {
+	couplings := 0
+	for k := range spec.Network.Blocks {
+		couplings += len(spec.Network.Blocks[k].W)
+	}
+	if b.auto && !b.worthwhile(couplings, spec.Chains) {
 		return b.Backend.NewSampler(spec)
 	}
 	return newSampler(b.device, spec)
 }
 
+// NewTrainer starts training on the device, but for tied weights. A backend
+// that was chosen automatically leaves to the CPU what it would finish sooner.
+func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	chains := spec.Chains * max(1, len(spec.Temperatures))
+	if spec.Algorithm == backend.CD {
+		chains = typicalBatch
+	}
+	if !trainable(&spec) || b.auto && !b.worthwhile(len(spec.Model.Blocks[0].W), chains) {
+		return b.Backend.NewTrainer(spec)
+	}
+	return newTrainer(b.device, spec)
+}
+
+// typicalBatch stands for the batch of contrastive divergence, which is not
+// known beforehand.
+const typicalBatch = 100
+
 // worthwhile reports whether a sweep is long enough for the launches of its
 // kernels to be short beside it: 2²² couplings × chains for each thread that
 // the CPU has, where it takes tens of microseconds (docs/gpu.md).
-func worthwhile(spec *backend.SamplerSpec, threads int) bool {
-	couplings := int64(0)
-	for k := range spec.Network.Blocks {
-		couplings += int64(len(spec.Network.Blocks[k].W))
-	}
-	return couplings*int64(spec.Chains) >= int64(threads)<<22
+func (b *Backend) worthwhile(couplings, chains int) bool {
+	return int64(couplings)*int64(chains) >= int64(b.Backend.Info().Threads)<<22
 }
 
 // Close frees the device. Its samplers must be closed first.
