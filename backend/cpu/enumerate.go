@@ -152,7 +152,9 @@ func (e *enumeration) minimum(ctx context.Context, t *tables, part *backend.Enum
 		}
 		return nil
 	})
-	part.Lowest = low.sorted()
+	if err == nil {
+		part.Lowest = low.sorted()
+	}
 	return err
 }
 
@@ -180,11 +182,11 @@ func (w *minWorker) leaf(ctx context.Context, leaf int, best int64) (least int32
 	least = math.MaxInt32
 	defer w.take.flush()
 	for ok := p.start(leaf); ok; ok = p.next() {
-		if err := ctx.Err(); err != nil {
-			return 0, 0, err
-		}
 		p.energies()
 		for block := range p.t.blocks {
+			if err := ctx.Err(); err != nil { // a tile can hold 2^17 of the lowest states
+				return 0, 0, err
+			}
 			m := p.minPlus(w.tile, block)
 			w.least = append(w.least, m)
 			least = min(least, m)
