@@ -1,32 +1,20 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"fmt"
 	"math"
 	"sync"
 
+	"kadanoff/bench/digits"
 	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 )
 
-// digitsRBM is a machine that was trained elsewhere: scikit-learn's
-// BernoulliRBM, 16 hidden units, on its 8×8 digits; peers/make_digits_rbm.py
-// made the file.
-//
-//go:embed digits-rbm.npz
-var digitsRBM []byte
-
-// digits reads the embedded machine as any model file is read and converts it
-// from {0,1} to ±1.
-func digits() (*spin.Net[float32], error) {
-	m, err := modelfile.Read(bytes.NewReader(digitsRBM), int64(len(digitsRBM)), "digits-rbm.npz")
-	if err != nil {
-		return nil, err
-	}
-	return modelNet(m, "digits-rbm.npz")
+// trainedDigits is the machine of package digits, trained elsewhere, converted
+// from {0,1} to ±1 as any model file is.
+func trainedDigits() (*spin.Net[float32], error) {
+	return modelNet(&modelfile.Model{RBM: digits.Model()}, digits.Name)
 }
 
 // modelNet returns the RBM in a model file in ±1 units.
@@ -122,7 +110,7 @@ func (m *Model) conditionals(ctx context.Context, t *Target) ([]Result, error) {
 // digitsMachine is the embedded machine as one that is sampled and enumerated.
 func digitsMachine() machine {
 	network := sync.OnceValues(func() (*spin.Network, error) {
-		n, err := digits()
+		n, err := trainedDigits()
 		if err != nil {
 			return nil, err
 		}
