@@ -72,6 +72,9 @@ func (e *enumeration) histogram(ctx context.Context, part *backend.EnumeratePart
 	} else if err := h.run(ctx); err != nil {
 		return err
 	}
+	if e.mirrored && n > directSpins {
+		h.mirror()
+	}
 	for i, c := range h.bins {
 		if c > 0 {
 			b := backend.Bin{Energy: (2*(int64(i)/h.binMags) - h.binBound) * h.grain, Count: c}
@@ -82,6 +85,17 @@ func (e *enumeration) histogram(ctx context.Context, part *backend.EnumeratePart
 		}
 	}
 	return nil
+}
+
+// mirror adds the reversals of all states.
+func (h *histogram) mirror() {
+	for at := int64(0); at < int64(len(h.bins)); at += h.binMags {
+		row := h.bins[at : at+h.binMags]
+		for i, j := 0, len(row)-1; i <= j; i, j = i+1, j-1 {
+			both := row[i] + row[j]
+			row[i], row[j] = both, both
+		}
+	}
 }
 
 // bin adds states of an energy and magnetisation, in grains.
@@ -144,7 +158,8 @@ func (h *histogram) plan(k, threads int) bool {
 }
 
 func (h *histogram) run(ctx context.Context) error {
-	threads := min(h.e.threads, h.e.last-h.e.first)
+	half := h.e.half()
+	threads := min(half.threads, half.last-half.first)
 	if threads == 0 {
 		return nil
 	}
@@ -157,7 +172,7 @@ func (h *histogram) run(ctx context.Context) error {
 	}
 	h.prepare()
 	var workers []*histogramWorker
-	err := eachLeaf(ctx, h.e, threads, 2, func() *histogramWorker {
+	err := eachLeaf(ctx, half, threads, 2, func() *histogramWorker {
 		w := h.newWorker()
 		h.mu.Lock()
 		defer h.mu.Unlock()
