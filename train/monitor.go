@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"kadanoff/backend"
@@ -75,13 +76,16 @@ func newMonitor(r *run) (*monitor, error) {
 	return m, err
 }
 
-// resume opens the metrics file and drops the lines after a step: they will be
-// measured again.
+// resume opens the metrics file, locked against other processes, and drops the
+// lines after a step: they will be measured again.
 func (m *monitor) resume(dir string, step uint64) error {
 	path := filepath.Join(dir, "metrics.jsonl")
 	var err error
 	if m.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
 		return err
+	}
+	if err := syscall.Flock(int(m.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("--out %s: another process is training there: want another folder", dir)
 	}
 	in := bufio.NewScanner(m.file)
 	in.Buffer(nil, 1<<20)
