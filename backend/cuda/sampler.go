@@ -3,12 +3,8 @@
 package cuda
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"gorgonia.org/cu"
 
 	"kadanoff/backend"
 	kernels "kadanoff/kernels/cuda"
@@ -16,7 +12,7 @@ import (
 	"kadanoff/spin/philox"
 )
 
-// sampler keeps chains on a device as words of 32 units, [word][chain], in
+// sampler keeps chains on one device as words of 32 units, [word][chain], in
 // which each layer starts with a word of its own. A unit's place is 32 times
 // the number of its word, plus its bit.
 type sampler struct {
@@ -57,7 +53,7 @@ type step struct {
 	count int
 }
 
-func newSampler(d *device, spec backend.SamplerSpec) (backend.Sampler, error) {
+func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 	n := spec.Network
 	s := &sampler{d: d, spec: spec, chains: spec.Chains, sweep: spec.FirstSweep, every: max(spec.Moments.Every, 1)}
 	s.spec.Network, s.spec.Clamped, s.spec.Colors, s.spec.Temperatures = nil, nil, nil, nil
@@ -339,42 +335,6 @@ func (s *sampler) start() error {
 	return errors.Join(err, exist.free())
 }
 
-// Sweep queues sweeps in calls of about twenty milliseconds, so that one that
-// is stopped ends soon and after a whole sweep.
-func (s *sampler) Sweep(ctx context.Context, n int) error {
-	if err := s.usable(); err != nil {
-		return err
-	}
-	if n < 0 {
-		return errors.New("negative number of sweeps")
-	}
-	const long = 20 * time.Millisecond
-	for done, part := 0, 1; ; {
-		if err := ctx.Err(); err != nil || done == n {
-			return err
-		}
-		part = min(part, n-done)
-		start := time.Now()
-		if err := s.on("sweeping", func() error {
-			for i := range part {
-				if err := s.once(done + i + 1); err != nil {
-					return err
-				}
-			}
-			return cu.Synchronize()
-		}); err != nil {
-			return err
-		}
-		done += part
-		switch took := time.Since(start); {
-		case took < long/2:
-			part *= 2
-		case took > long:
-			part = max(1, part/2)
-		}
-	}
-}
-
 // once queues a sweep, the i-th of a call.
 func (s *sampler) once(i int) error {
 	for _, steps := range s.colors {
@@ -414,8 +374,6 @@ func (s *sampler) update(st *step) error {
 	})
 }
 
-func (s *sampler) Sweeps() uint64 { return s.sweep }
-
 // usable reports why the sampler cannot go on.
 func (s *sampler) usable() error {
 	if s.closed {
@@ -433,7 +391,7 @@ func (s *sampler) on(doing string, f func() error) error {
 	return s.failed
 }
 
-// fetchRows puts the spins in rows of units, on the device.
+// toRows puts the spins in rows of units, on the device.
 func (s *sampler) toRows() error {
 	return s.d.launch("spins_to_rows", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
 		s.spins.u(0), s.rows.u(0), uint64(s.words), uint64(s.stride), uint64(s.chains))
@@ -451,10 +409,8 @@ func (s *sampler) room() {
 	}
 }
 
-func (s *sampler) State(dst *spin.Batch) error {
-	if err := backend.CheckStates(dst, len(s.place), s.chains); err != nil {
-		return err
-	}
+// state copies the spins to the words that row gives for each unit.
+func (s *sampler) state(row func(unit int) []uint64) error {
 	s.room()
 	if err := s.on("copying its chains", func() error {
 		if err := s.toRows(); err != nil {
@@ -465,19 +421,17 @@ func (s *sampler) State(dst *spin.Batch) error {
 		return err
 	}
 	for u := range s.place {
-		copy(dst.Row(u), s.row(u))
+		copy(row(u), s.row(u))
 	}
 	return nil
 }
 
-func (s *sampler) SetState(src *spin.Batch) error {
-	if err := backend.CheckStates(src, len(s.place), s.chains); err != nil {
-		return err
-	}
+// setState takes the spins from the words that row gives for each unit.
+func (s *sampler) setState(row func(unit int) []uint64) error {
 	s.room()
 	clear(s.host)
 	for u := range s.place {
-		copy(s.row(u), src.Row(u))
+		copy(s.row(u), row(u))
 	}
 	return s.on("taking chains", func() error {
 		if err := fill(&s.rows, s.host); err != nil {
