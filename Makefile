@@ -77,6 +77,7 @@ peers: build ## ours beside numpy and torch (installs them to bench/peers/venv)
 	bench/peers/venv/bin/pip install -q -r bench/peers/requirements.txt
 	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads 1
 	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads $$(nproc)
+	bench/peers/venv/bin/python bench/peers/bench_roots.py --rbmbench bin/rbmbench --kadanoff bin/kadanoff
 	bench/peers/venv/bin/python bench/peers/bench_train.py --rbmbench bin/rbmbench --threads 1
 
 .PHONY: mpi-check

@@ -65,6 +65,7 @@ type Options struct {
 	ISA     string // instruction set as isa.Parse takes it
 	Threads int    // CPU threads, 0 for all cores
 	Device  int    // which of several GPUs
+	All     bool   // all GPUs, for want of a number (set by Open)
 	Auto    bool   // the backend was not asked for by name: small jobs may go elsewhere (set by Open)
 }
 
@@ -133,7 +134,7 @@ func Drivers() []Driver {
 func Open(name string, o Options) (Backend, error) {
 	drivers := Drivers()
 	if name == "" || name == "auto" {
-		o.Auto = true
+		o.Auto, o.All = true, true
 		var errs []error
 		for _, d := range drivers {
 			if d.Priority < 0 {
@@ -159,6 +160,7 @@ func Open(name string, o Options) (Backend, error) {
 		}
 		o.Device = n
 	}
+	o.All = !numbered
 	for _, d := range drivers {
 		if d.Name == base {
 			return d.Open(o)

@@ -37,6 +37,36 @@ func tooLarge(visible, hidden int) string {
 	return ""
 }
 
+// floatRBM returns the machine that a network of two layers is at a temperature.
+func floatRBM(n *spin.Network, temperature float64) exact.RBM {
+	visible, hidden := n.Layers[0], n.Layers[1]
+	unit := math.Ldexp(1/temperature, -int(n.Frac))
+	return exact.RBM{
+		Visible: visible, Hidden: hidden, W: scaled(n.Blocks[0].W, unit),
+		B: scaled(n.Bias[:visible], unit), C: scaled(n.Bias[visible:], unit),
+	}
+}
+
+// exactStart returns states of an RBM drawn with their exact probabilities.
+func exactStart(n *spin.Network, temperature float64) (func(chains int) *spin.Batch, error) {
+	d, err := floatRBM(n, temperature).Drawer()
+	if err != nil {
+		return nil, err
+	}
+	return func(chains int) *spin.Batch {
+		r := newNumbers(17)
+		uniform := func() float64 { return math.Ldexp(float64(uint64(r.next())<<32|uint64(r.next())), -64) }
+		b := spin.NewBatch(n.Units(), chains)
+		v, h := make([]int8, n.Layers[0]), make([]int8, n.Layers[1])
+		for c := range chains {
+			d.Draw(v, h, uniform)
+			b.Rows(0, len(v)).SetInt8(v, c)
+			b.Rows(len(v), n.Units()).SetInt8(h, c)
+		}
+		return b
+	}, nil
+}
+
 // exactRBM enumerates the states of the smaller layer of an RBM. Of a larger
 // layer with too many pairs, evenly spread units are taken.
 func exactRBM(n *spin.Network, temperature float64) (*distribution, error) {
@@ -44,11 +74,7 @@ func exactRBM(n *spin.Network, temperature float64) (*distribution, error) {
 	if reason := tooLarge(visible, hidden); reason != "" {
 		return nil, errors.New(reason)
 	}
-	unit := math.Ldexp(1/temperature, -int(n.Frac))
-	r := exact.RBM{
-		Visible: visible, Hidden: hidden, W: scaled(n.Blocks[0].W, unit),
-		B: scaled(n.Bias[:visible], unit), C: scaled(n.Bias[visible:], unit),
-	}
+	r := floatRBM(n, temperature)
 	small, large := hidden, visible
 	first, other := visible, 0 // first units of the small and of the large layer
 	if hidden > visible {

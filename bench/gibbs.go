@@ -37,6 +37,7 @@ type machine struct {
 	temperature    float64
 	fixed          map[int]int // clamped units and their spins
 	burnIn, stride int
+	exactStart     bool // an RBM whose chains start from exact draws: it may mix slowly
 }
 
 func machines() []machine {
@@ -73,6 +74,11 @@ func (m machine) check() Check {
 			s.fixed = make([]int, s.network.Units())
 			for u, v := range m.fixed {
 				s.fixed[u] = v
+			}
+		}
+		if m.exactStart {
+			if s.start, err = exactStart(n, m.temperature); err != nil {
+				return nil, err
 			}
 		}
 		if len(s.network.Layers) == 2 && len(s.network.Blocks) == 1 && s.fixed == nil {

@@ -100,15 +100,15 @@ func torusAverages(ctx context.Context, t *Target, l int, algorithm backend.Latt
 		if err != nil {
 			return nil, err
 		}
-		// A critical lattice forgets in a tenth of l² sweeps at these sizes.
+		// A critical lattice takes up to l²/6 sweeps to forget (heat bath).
 		burnIn := 100 + 4*l
 		if math.Abs(temp-2.269) < 0.1 {
-			burnIn = 100 + l*l
+			burnIn = 100 + 2*l*l
 		}
 		chains := 512
 		sweeps := int(latticeFlips(t)/float64(chains*l*l)) - burnIn
 		if sweeps < 2*burnIn {
-			chains = max(16, int(latticeFlips(t)/float64(3*burnIn*l*l))/16*16)
+			chains = max(32, int(latticeFlips(t)/float64(3*burnIn*l*l))/32*32)
 			sweeps = 2 * burnIn
 		}
 		r, err := ising.Run(ctx, t.Backend, ising.Job{

@@ -19,11 +19,15 @@ type sampling struct {
 	network     *spin.Network
 	temperature float64
 	fixed       []int // ±1 for clamped units, 0 for free ones; nil if all are free
-	chains      int   // a multiple of 64
-	burnIn      int   // sweeps before the first observation
-	stride      int   // sweeps from one observation to the next
-	times       int   // observations
-	exact       *distribution
+	// start, if not nil, draws the first states with their exact
+	// probabilities: a right sampler then has the right distribution from the
+	// first sweep on, however slowly it would find it.
+	start  func(chains int) *spin.Batch
+	chains int // a multiple of 64
+	burnIn int // sweeps before the first observation
+	stride int // sweeps from one observation to the next
+	times  int // observations
+	exact  *distribution
 }
 
 // mostScalar is the largest number of operations of a job that the reference
@@ -78,6 +82,11 @@ func (s *sampling) run(ctx context.Context, t *Target, name string) (results []R
 			}
 		}
 		if err := sampler.SetState(state); err != nil {
+			return nil, err
+		}
+	}
+	if s.start != nil {
+		if err := sampler.SetState(s.start(s.chains)); err != nil {
 			return nil, err
 		}
 	}

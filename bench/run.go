@@ -36,11 +36,30 @@ const (
 	// mostPerWork is the longest that one benchmark is timed on one target.
 	quickPerWork = 200 * time.Millisecond
 	fullPerWork  = time.Second
+	// A whole run, checks included, aims to end by then: where checks have
+	// taken longer, on a slow or busy machine, timings become shorter.
+	quickRun = 15 * time.Second
+	fullRun  = 100 * time.Second
 )
+
+// share returns the budget for each target of the first of the timings that
+// are left, elapsed after the run began, if the time left is shared equally.
+func (p *Plan) share(elapsed time.Duration, left []timing) time.Duration {
+	end := quickRun
+	if p.Size == Full {
+		end = fullRun
+	}
+	works := 0
+	for _, tm := range left {
+		works += len(tm.targets)
+	}
+	return max(0, end-elapsed) / time.Duration(max(works, 1))
+}
 
 // Run carries out a plan on targets, which stay open. It returns the records
 // made so far with any error, which is the context's if that ended.
 func Run(ctx context.Context, p *Plan, targets []*Target) (*Report, error) {
+	start := time.Now()
 	report := &Report{Machine: ThisMachine(), Records: []Record{}}
 	watch, watched := watchLoad()
 	timings, extra, err := p.timings(targets)
@@ -60,7 +79,8 @@ func Run(ctx context.Context, p *Plan, targets []*Target) (*Report, error) {
 			return report, err
 		}
 	}
-	for _, tm := range timings {
+	for i, tm := range timings {
+		tm.budget = min(tm.budget, p.share(time.Since(start), timings[i:]))
 		records, err := tm.run(ctx)
 		report.Records = append(report.Records, records...)
 		if err != nil {

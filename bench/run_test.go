@@ -157,6 +157,22 @@ func TestGibbsSizes(t *testing.T) {
 	}
 }
 
+// Late timings share what time is left, and none is left after the end.
+func TestShare(t *testing.T) {
+	left := []timing{{targets: make([]*Target, 2)}, {targets: make([]*Target, 3)}}
+	p := &Plan{}
+	if got := p.share(quickRun-5*time.Second, left); got != time.Second {
+		t.Errorf("share is %v, want 1s", got)
+	}
+	if got := p.share(2*quickRun, left); got != 0 {
+		t.Errorf("share after the end is %v", got)
+	}
+	p.Size = Full
+	if got := p.share(0, left); got != fullRun/5 {
+		t.Errorf("share of a full run is %v, want %v", got, fullRun/5)
+	}
+}
+
 // Names are unique and belong to their area; a quick run stays within its time
 // however many areas there are, because each has a share.
 func TestAreas(t *testing.T) {

@@ -93,6 +93,9 @@ func EnumerateCases() []EnumerateCase {
 	job = RandomIsing(16, 1000, 0, 4)
 	job.Betas, job.Unit = []float64{3, 40}, 0.25 // cold enough to be summed state by state
 	add("cold-16", "c848c83b35e6184a97fe320628403c4f4d56d90b4821caa5f14ba575105fed6c", job)
+	job = RandomIsing(16, 1, 0, 8) // states come in pairs
+	job.Joint, job.Lowest, job.Betas = true, 321, []float64{0.25}
+	add("no-fields-16", "0c04e9a480c43bd673535bcf591c71434173734f170454e496c9035de5842c8c", job)
 	job = RandomIsing(12, 1000, 100, 5)
 	job.Betas, job.Moments = []float64{1, 20}, true
 	add("cold-moments-12", "be65b393a582ee0d12b243e354ae27ba183a5516187e2f4724c1e1e3321f1bf2", job)

@@ -20,7 +20,11 @@ type enumeration struct {
 	threads int
 
 	first, last int // leaves of the shard
-	work        progress
+	// mirrored says that the job has no fields: the states of the lower half of
+	// the leaves stand for their reversals in the upper half, too, where what is
+	// wanted does not depend on rounding.
+	mirrored bool
+	work     *progress
 }
 
 // Enumerate visits the states of the job's shard.
@@ -28,8 +32,9 @@ func (b *Backend) Enumerate(ctx context.Context, job *backend.EnumerateJob) (*ba
 	if err := job.Check(); err != nil {
 		return nil, err
 	}
-	e := &enumeration{job: job, layout: job.Layout(), kernel: enum.For(b.level), threads: b.team.size}
+	e := &enumeration{job: job, layout: job.Layout(), kernel: enum.For(b.level), threads: b.team.size, work: &progress{}}
 	e.first, e.last = job.Range()
+	e.mirrored = e.layout.Leaf > 0 && !slices.ContainsFunc(job.Field, func(h int32) bool { return h != 0 })
 	part := &backend.EnumeratePart{First: e.first, Last: e.last, Ground: math.MaxInt64}
 	if job.BranchAndBound {
 		return part, e.branchAndBound(ctx, part)
@@ -81,9 +86,19 @@ func (b *Backend) Enumerate(ctx context.Context, job *backend.EnumerateJob) (*ba
 	return part, nil
 }
 
+// half returns the enumeration without the leaves that others stand for.
+func (e *enumeration) half() *enumeration {
+	if !e.mirrored {
+		return e
+	}
+	h := *e
+	h.last = max(h.first, min(h.last, e.layout.Leaves()/2))
+	return &h
+}
+
 // progress counts leaves, weighted by what they cost, and reports the fraction.
 type progress struct {
-	sync.Mutex
+	mu          sync.Mutex
 	done, total float64
 	report      func(float64)
 }
@@ -92,8 +107,8 @@ func (p *progress) add(cost float64) {
 	if p.report == nil {
 		return
 	}
-	p.Lock()
-	defer p.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.done += cost
 	p.report(min(1, p.done/p.total))
 }
@@ -133,10 +148,14 @@ func eachLeaf[W any](ctx context.Context, e *enumeration, threads int, cost floa
 // minimum finds the ground states and the lowest states of the shard.
 func (e *enumeration) minimum(ctx context.Context, t *tables, part *backend.EnumeratePart) error {
 	low := newLowest(e.job.Lowest)
+	times := uint64(1)
+	if e.mirrored {
+		times, low.all = 2, 1<<e.job.Spins()-1
+	}
 	var mu sync.Mutex
 	var best atomic.Int64
 	best.Store(math.MaxInt64)
-	err := eachLeaf(ctx, e, e.threads, 1, func() *minWorker { return newMinWorker(e, t, low) }, func(ctx context.Context, w *minWorker, leaf int) error {
+	err := eachLeaf(ctx, e.half(), e.threads, float64(times), func() *minWorker { return newMinWorker(e, t, low) }, func(ctx context.Context, w *minWorker, leaf int) error {
 		least, count, err := w.leaf(ctx, leaf, best.Load())
 		if err != nil || count == 0 {
 			return err
@@ -148,11 +167,13 @@ func (e *enumeration) minimum(ctx context.Context, t *tables, part *backend.Enum
 			best.Store(int64(least))
 		}
 		if int64(least) == part.Ground {
-			part.GroundStates += count
+			part.GroundStates += times * count
 		}
 		return nil
 	})
-	part.Lowest = low.sorted()
+	if err == nil {
+		part.Lowest = low.sorted()
+	}
 	return err
 }
 
@@ -180,11 +201,11 @@ func (w *minWorker) leaf(ctx context.Context, leaf int, best int64) (least int32
 	least = math.MaxInt32
 	defer w.take.flush()
 	for ok := p.start(leaf); ok; ok = p.next() {
-		if err := ctx.Err(); err != nil {
-			return 0, 0, err
-		}
 		p.energies()
 		for block := range p.t.blocks {
+			if err := ctx.Err(); err != nil { // a tile can hold 2^17 of the lowest states
+				return 0, 0, err
+			}
 			m := p.minPlus(w.tile, block)
 			w.least = append(w.least, m)
 			least = min(least, m)

@@ -51,19 +51,29 @@ func (h *histogram) h(i int) int64    { return int64(h.e.job.Field[i]) / h.grain
 
 func magnitude(x int64) int64 { return max(x, -x) }
 
+// newHistogram returns a histogram of empty bins.
+func newHistogram(e *enumeration) *histogram {
+	n := int64(e.job.Spins())
+	h := &histogram{e: e, grain: e.job.Grain(), nn: n, binMags: 1}
+	h.binBound = e.job.Sum() / h.grain
+	if e.job.Joint {
+		h.binMags = n + 1
+	}
+	h.bins = make([]uint64, (h.binBound+1)*h.binMags)
+	return h
+}
+
 // histogram counts the states of the shard at each energy.
 func (e *enumeration) histogram(ctx context.Context, part *backend.EnumeratePart) error {
 	n := e.job.Spins()
-	h := &histogram{e: e, grain: e.job.Grain(), nn: int64(n), binMags: 1}
-	h.binBound = e.job.Sum() / h.grain
-	if e.job.Joint {
-		h.binMags = int64(n + 1)
-	}
-	h.bins = make([]uint64, (h.binBound+1)*h.binMags)
+	h := newHistogram(e)
 	if n <= directSpins {
 		h.direct()
 	} else if err := h.run(ctx); err != nil {
 		return err
+	}
+	if e.mirrored && n > directSpins {
+		h.mirror()
 	}
 	for i, c := range h.bins {
 		if c > 0 {
@@ -75,6 +85,17 @@ func (e *enumeration) histogram(ctx context.Context, part *backend.EnumeratePart
 		}
 	}
 	return nil
+}
+
+// mirror adds the reversals of all states.
+func (h *histogram) mirror() {
+	for at := int64(0); at < int64(len(h.bins)); at += h.binMags {
+		row := h.bins[at : at+h.binMags]
+		for i, j := 0, len(row)-1; i <= j; i, j = i+1, j-1 {
+			both := row[i] + row[j]
+			row[i], row[j] = both, both
+		}
+	}
 }
 
 // bin adds states of an energy and magnetisation, in grains.
@@ -137,7 +158,8 @@ func (h *histogram) plan(k, threads int) bool {
 }
 
 func (h *histogram) run(ctx context.Context) error {
-	n, threads := h.e.job.Spins(), min(h.e.threads, h.e.last-h.e.first)
+	half := h.e.half()
+	threads := min(half.threads, half.last-half.first)
 	if threads == 0 {
 		return nil
 	}
@@ -148,6 +170,27 @@ func (h *histogram) run(ctx context.Context) error {
 		for ; !h.plan(0, threads); threads-- {
 		}
 	}
+	h.prepare()
+	var workers []*histogramWorker
+	err := eachLeaf(ctx, half, threads, 2, func() *histogramWorker {
+		w := h.newWorker()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		workers = append(workers, w)
+		return w
+	}, func(ctx context.Context, w *histogramWorker, leaf int) error { return w.leaf(ctx, leaf) })
+	if err != nil {
+		return err
+	}
+	for _, w := range workers {
+		w.flush()
+	}
+	return nil
+}
+
+// prepare lays out the quadratic form that plan has chosen.
+func (h *histogram) prepare() {
+	n := h.e.job.Spins()
 	h.linear = make([]int64, n)
 	h.constant = h.bound + h.magStride*int64(n-h.k)
 	for q := range h.k {
@@ -175,27 +218,6 @@ func (h *histogram) run(ctx context.Context) error {
 	for s, x := range twice {
 		h.t[s] = int32((x - h.first) / 2)
 	}
-	var workers []*histogramWorker
-	err := eachLeaf(ctx, h.e, threads, 2, func() *histogramWorker {
-		w := &histogramWorker{
-			h:     h,
-			table: make([]uint32, h.size),
-			index: make([]int32, len(h.t)),
-			base:  make([]int32, len(h.t)/enum.Cols),
-			col:   make([]int32, enum.Cols),
-		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		workers = append(workers, w)
-		return w
-	}, func(ctx context.Context, w *histogramWorker, leaf int) error { return w.leaf(ctx, leaf) })
-	if err != nil {
-		return err
-	}
-	for _, w := range workers {
-		w.flush()
-	}
-	return nil
 }
 
 // histogramWorker counts the states of one thread.
@@ -206,6 +228,16 @@ type histogramWorker struct {
 	index   []int32
 	base    []int32
 	col     []int32
+}
+
+func (h *histogram) newWorker() *histogramWorker {
+	return &histogramWorker{
+		h:     h,
+		table: make([]uint32, h.size),
+		index: make([]int32, len(h.t)),
+		base:  make([]int32, len(h.t)/enum.Cols),
+		col:   make([]int32, enum.Cols),
+	}
 }
 
 // leaf walks the outer spins in Gray order, those that the leaf fixes aside.

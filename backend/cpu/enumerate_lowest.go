@@ -13,6 +13,7 @@ import (
 // of up to 2k, cut back to k whenever it is full.
 type lowest struct {
 	k     int
+	all   uint64 // all spins, if each state also stands for its reversal; else 0
 	mu    sync.Mutex
 	list  []backend.EnumeratedState
 	limit atomic.Pointer[backend.EnumeratedState] // the k-th so far; nil before there are k
@@ -131,8 +132,12 @@ func (b *lowestBatch) tile(p *panel, block int, minima []int32, least int32) {
 			}
 			p.eachB(a, y, func(s int, energy int32) {
 				x := backend.EnumeratedState{Energy: int64(energy), State: first.State | uint64(s)<<l.A}
-				if limit == nil || x.Less(*limit) {
-					b.list = append(b.list, x)
+				if limit != nil && !x.Less(*limit) {
+					return
+				}
+				b.list = append(b.list, x)
+				if all := b.low.all; all != 0 {
+					b.list = append(b.list, backend.EnumeratedState{Energy: x.Energy, State: x.State ^ all})
 				}
 			})
 			if len(b.list) >= batchSize {

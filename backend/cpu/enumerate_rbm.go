@@ -18,8 +18,10 @@ func (b *Backend) EnumerateRBM(ctx context.Context, job *backend.EnumerateRBMJob
 	}
 	s := job.States()
 	leaves := make([]backend.RBMLeaf, s.Leaves())
-	e := &enumeration{threads: b.team.size, last: len(leaves)}
-	e.work.report, e.work.total = job.Progress, float64(len(leaves))
+	e := &enumeration{
+		threads: b.team.size, last: len(leaves),
+		work: &progress{report: job.Progress, total: float64(len(leaves))},
+	}
 	var err error
 	if s.Split == 0 {
 		err = eachLeaf(ctx, e, e.threads, 1, func() struct{} { return struct{}{} }, func(ctx context.Context, _ struct{}, leaf int) (err error) {

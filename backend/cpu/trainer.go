@@ -55,8 +55,6 @@ type trainer struct {
 	energies      [][]int64
 	fields        [][]int32 // for each member, for energies
 	ascent        updateState
-	cdFirst       uint32
-	cdChains      int
 }
 
 // NewTrainer starts training on the CPU.

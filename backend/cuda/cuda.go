@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 
 	"kadanoff/backend"
@@ -17,70 +18,114 @@ func init() {
 	})
 }
 
-// Backend runs sampling on a GPU and leaves the other jobs to the CPU.
+// Advice is what a user of this machine should know who did not name a
+// backend; empty if nothing.
+func Advice() string { return "" }
+
+// Backend samples and trains on a GPU and leaves the other jobs to the CPU.
 type Backend struct {
 	backend.Backend // of the CPU
-	device          *device
+	devices         []*device
 	auto            bool
 }
 
-// New opens device o.Device. A device that cannot be used is a
-// *backend.MissingError.
+// New opens device o.Device, or all devices that can be used. One that was
+// asked for and cannot be used, or none at all, is a *backend.MissingError.
 func New(o backend.Options) (*Backend, error) {
 	if o.Device < 0 {
 		return nil, fmt.Errorf("device %d, want 0 or more", o.Device)
 	}
-	d, err := openDevice(o.Device)
+	first, err := openDevice(o.Device)
 	if err != nil {
 		return nil, err
 	}
-	host, err := backend.Open("cpu", o)
-	if err != nil {
-		_ = d.Close()
-		return nil, err
+	b := &Backend{devices: []*device{first}, auto: o.Auto}
+	if o.All {
+		n, _ := count()
+		for i := 1; i < n; i++ {
+			d, err := openDevice(i)
+			if missing := (*backend.MissingError)(nil); errors.As(err, &missing) {
+				continue
+			}
+			if err != nil {
+				return nil, errors.Join(err, b.closeDevices())
+			}
+			b.devices = append(b.devices, d)
+		}
 	}
-	return &Backend{Backend: host, device: d, auto: o.Auto}, nil
+	if b.Backend, err = backend.Open("cpu", o); err != nil {
+		return nil, errors.Join(err, b.closeDevices())
+	}
+	return b, nil
+}
+
+func (b *Backend) closeDevices() error {
+	var errs []error
+	for _, d := range b.devices {
+		errs = append(errs, d.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Info describes the device.
 func (b *Backend) Info() backend.Info {
-	i, host := b.device.info, b.Backend.Info()
+	i, host := b.devices[0].info, b.Backend.Info()
+	if n := len(b.devices); n > 1 {
+		i.Device = fmt.Sprintf("%d × %s", n, i.Device)
+		for _, d := range b.devices[1:] {
+			i.Memory += d.info.Memory
+		}
+	}
 	i.Threads = host.Threads
-	i.Note = fmt.Sprintf("samples on the device; all other jobs run on the CPU (%s)", host.ISA)
+	i.Note = fmt.Sprintf("samples and trains on the device; all other jobs run on the CPU (%s)", host.ISA)
 	return i
 }
 
-// NewSampler starts chains on the device. A backend that was chosen
+// NewSampler starts chains on the device, or spreads them over several. A backend that was chosen
 // automatically leaves those to the CPU that it would finish sooner.
 func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
-	if b.auto && !worthwhile(&spec, b.Backend.Info().Threads) {
+	couplings := 0
+	for k := range spec.Network.Blocks {
+		couplings += len(spec.Network.Blocks[k].W)
+	}
+	if b.auto && !b.worthwhile(couplings, spec.Chains) {
 		return b.Backend.NewSampler(spec)
 	}
-	return newSampler(b.device, spec)
+	return newSpread(b.devices, spec)
 }
+
+// NewTrainer starts training on the first device, but for tied weights. A backend
+// that was chosen automatically leaves to the CPU what it would finish sooner.
+func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
+	if err := spec.Check(); err != nil {
+		return nil, err
+	}
+	chains := spec.Chains * max(1, len(spec.Temperatures))
+	if spec.Algorithm == backend.CD {
+		chains = typicalBatch
+	}
+	if !trainable(&spec) || b.auto && !b.worthwhile(len(spec.Model.Blocks[0].W), chains) {
+		return b.Backend.NewTrainer(spec)
+	}
+	return newTrainer(b.devices[0], spec)
+}
+
+// typicalBatch stands for the batch of contrastive divergence, which is not
+// known beforehand.
+const typicalBatch = 100
 
 // worthwhile reports whether a sweep is long enough for the launches of its
 // kernels to be short beside it: 2²² couplings × chains for each thread that
 // the CPU has, where it takes tens of microseconds (docs/gpu.md).
-func worthwhile(spec *backend.SamplerSpec, threads int) bool {
-	couplings := int64(0)
-	for k := range spec.Network.Blocks {
-		couplings += int64(len(spec.Network.Blocks[k].W))
-	}
-	return couplings*int64(spec.Chains) >= int64(threads)<<22
+func (b *Backend) worthwhile(couplings, chains int) bool {
+	return int64(couplings)*int64(chains) >= int64(b.Backend.Info().Threads)<<22
 }
 
-// Close frees the device. Its samplers must be closed first.
-func (b *Backend) Close() error {
-	err := b.Backend.Close()
-	if derr := b.device.Close(); derr != nil {
-		return derr
-	}
-	return err
-}
+// Close frees the devices. Samplers and trainers must be closed first.
+func (b *Backend) Close() error { return errors.Join(b.closeDevices(), b.Backend.Close()) }
 
 // devices lists the GPUs of this machine, or why there are none.
 func devices() []backend.Info {

@@ -3,10 +3,15 @@
 package cuda
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 	"testing"
+	"time"
 
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
@@ -53,6 +58,78 @@ func open(t testing.TB) *Backend {
 
 func TestConformance(t *testing.T) {
 	backendtest.Run(t, open(t))
+}
+
+// All devices together, of which there are three on the simulated driver.
+func TestConformanceSpread(t *testing.T) {
+	t.Setenv("CUSIM_DEVICES", "3")
+	if _, why := count(); why != "" {
+		t.Skip(why)
+	}
+	b, err := New(backend.Options{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if len(b.devices) < 2 {
+		t.Skip("one device")
+	}
+	for _, c := range backendtest.Cases() {
+		if err := c.CheckDigest(context.Background(), b, 1); err != nil {
+			t.Error(err)
+		}
+	}
+	temperatures := make([]float64, 700)
+	for i := range temperatures {
+		temperatures[i] = float64(i%5) / 2
+	}
+	compare(t, b, backend.SamplerSpec{
+		Network: quantized(t, backendtest.RandomRBM(13, 11, 2, 1)), Chains: 700, Temperatures: temperatures,
+		Moments: backend.MomentSpec{Means: true, Edges: true, AllPairs: true},
+	}, 3)
+	cancelled(t, b)
+}
+
+// cancelled stops a long call and wants all devices after the same sweep.
+func cancelled(t *testing.T, b backend.Backend) {
+	t.Helper()
+	spec := backend.SamplerSpec{Network: quantized(t, backendtest.RandomRBM(67, 43, 2, 1)), Chains: 600}
+	run := func(ctx context.Context, n int) (*spin.Batch, uint64) {
+		s, err := b.NewSampler(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.Sweep(ctx, n); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		state := spin.NewBatch(110, 600)
+		if err := s.State(state); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetState(state); err != nil {
+			t.Fatal(err)
+		}
+		again := spin.NewBatch(110, 600)
+		if err := s.State(again); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(again.Bits, state.Bits) {
+			t.Error("spins that were set are not those that come out")
+		}
+		return state, s.Sweeps()
+	}
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Millisecond)
+	defer stop()
+	got, sweeps := run(ctx, math.MaxInt32)
+	want, _ := run(context.Background(), int(sweeps))
+	if !slices.Equal(got.Bits, want.Bits) {
+		t.Errorf("a call that was stopped after %d sweeps left other spins", sweeps)
+	}
 }
 
 func quantized(t testing.TB, n *spin.Net[float32]) *spin.Network {

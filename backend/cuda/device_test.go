@@ -122,10 +122,23 @@ func TestAuto(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := s.(*sampler); ok != onDevice {
+		if _, ok := s.(*spread); ok != onDevice {
 			t.Errorf("%d chains: on the device %v, want %v", chains, ok, onDevice)
 		}
 		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	model := backendtest.RandomRBM(128, 64, 1, 1)
+	for chains, onDevice := range map[int]bool{511: false, 512: true} {
+		tr, err := b.NewTrainer(backend.TrainerSpec{Model: model, Algorithm: backend.PCD, K: 1, Chains: chains})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := tr.(*trainer); ok != onDevice {
+			t.Errorf("training with %d chains: on the device %v, want %v", chains, ok, onDevice)
+		}
+		if err := tr.Close(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -157,6 +170,30 @@ func job(b backend.Backend, spec backend.SamplerSpec, other *spin.Network) error
 	return errors.Join(err, s.Close())
 }
 
+// learn trains a little.
+func learn(b backend.Backend, spec backend.TrainerSpec) error {
+	t, err := b.NewTrainer(spec)
+	if err != nil {
+		return err
+	}
+	var stats backend.Statistics
+	var state backend.TrainerState
+	data := backend.TrainingBatch{Data: spin.NewBatch(spec.Model.Layers[0], 3)}
+	for _, step := range []func() error{
+		func() error { return t.Gather(context.Background(), data) },
+		func() error { return t.Statistics(&stats) },
+		func() error { return t.SetStatistics(&stats) },
+		func() error { return t.Update(backend.Update{WeightRate: 0.1, Momentum: 0.5}) },
+		func() error { return t.Save(&state) },
+		func() error { return t.Load(&state) },
+	} {
+		if err = step(); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, t.Close())
+}
+
 // Every call of the driver fails once: the error comes out, names the device,
 // and leaves nothing behind.
 func TestEveryCallFails(t *testing.T) {
@@ -176,12 +213,15 @@ func TestEveryCallFails(t *testing.T) {
 		Moments: backend.MomentSpec{Means: true, Edges: true},
 	}
 	other := net(2)
+	training := backend.TrainerSpec{
+		Model: backendtest.RandomRBM(5, 3, 1, 1), Algorithm: backend.PT, K: 1, Chains: 2, Temperatures: []float64{1, 2},
+	}
 	run := func() error {
 		b, err := New(backend.Options{Threads: 1})
 		if err != nil {
 			return err
 		}
-		return errors.Join(job(b, spec, other), b.Close())
+		return errors.Join(job(b, spec, other), learn(b, training), b.Close())
 	}
 	start := counter(simCalls)
 	if err := run(); err != nil {
@@ -191,7 +231,11 @@ func TestEveryCallFails(t *testing.T) {
 	if calls < 50 {
 		t.Fatalf("%d calls in all", calls)
 	}
-	for i := 1; i <= calls; i++ {
+	stride := 1
+	if testing.Short() {
+		stride = 7
+	}
+	for i := 1; i <= calls; i += stride {
 		t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+i))
 		err := run()
 		t.Setenv("CUSIM_FAIL", "")
@@ -225,7 +269,7 @@ func TestFailureStays(t *testing.T) {
 	}
 	state := spin.NewBatch(8, 3)
 	for _, err := range []error{s.Sweep(ctx, 1), s.State(state), s.SetState(state), s.ResetMoments(), s.SetMix(0)} {
-		if err != first {
+		if err == nil || err.Error() != first.Error() {
 			t.Errorf("after %q: %v", first, err)
 		}
 	}
@@ -278,5 +322,68 @@ func TestTraffic(t *testing.T) {
 	_, to, from = traffic(func() error { return s.SetNetwork(n) })
 	if most := 4 * (67*43 + 96 + 64); to > most || from != 0 {
 		t.Errorf("new weights are %d bytes to the device and %d from it; want at most %d and 0", to, from, most)
+	}
+}
+
+// A step of training brings the batch to the device and the number of fraction
+// bits back: no weights and no chains.
+func TestTrainingTraffic(t *testing.T) {
+	counter := simulated(t)
+	tr, err := open(t).NewTrainer(backend.TrainerSpec{Model: backendtest.RandomRBM(67, 43, 1, 1), Algorithm: backend.PCD, K: 3, Chains: 70})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	batch := backend.TrainingBatch{Data: spin.NewBatch(67, 90)}
+	for step := range 3 {
+		to, from := counter(simToDevice), counter(simFromDevice)
+		for _, err := range []error{tr.Gather(context.Background(), batch), tr.Update(backend.Update{WeightRate: 0.1, BiasRate: 0.1})} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		to, from = counter(simToDevice)-to, counter(simFromDevice)-from
+		spins := 96 * 256 / 8 // 67 units in three words, 90 chains in a block
+		if step == 0 {
+			spins += 8 * 256 // their temperature, once
+		}
+		if to != spins+12 || from != 12 {
+			t.Errorf("step %d: %d bytes to the device and %d from it, want %d and 12", step, to, from, spins+12)
+		}
+	}
+}
+
+// A step that was stopped, or whose device failed, says so until a state is
+// loaded, or for good.
+func TestBrokenTraining(t *testing.T) {
+	counter := simulated(t)
+	tr, err := open(t).NewTrainer(backend.TrainerSpec{Model: backendtest.RandomRBM(7, 5, 1, 1), Algorithm: backend.PCD, K: 1, Chains: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	var state backend.TrainerState
+	if err := tr.Save(&state); err != nil {
+		t.Fatal(err)
+	}
+	batch := backend.TrainingBatch{Data: spin.NewBatch(7, 4)}
+	stopped, stop := context.WithCancel(context.Background())
+	stop()
+	if err := tr.Gather(stopped, batch); !errors.Is(err, context.Canceled) {
+		t.Errorf("a stopped step returns %v", err)
+	}
+	if err := tr.Update(backend.Update{}); err == nil {
+		t.Error("a step that was stopped can be finished")
+	}
+	if err := errors.Join(tr.Load(&state), tr.Gather(context.Background(), batch)); err != nil {
+		t.Errorf("after loading: %v", err)
+	}
+	t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+1))
+	first := tr.Gather(context.Background(), batch)
+	if !errors.Is(first, syscall.EIO) {
+		t.Errorf("a failing device: %v", first)
+	}
+	if err := tr.Load(&state); !errors.Is(err, syscall.EIO) {
+		t.Errorf("loading after the device failed: %v", err)
 	}
 }

@@ -16,7 +16,7 @@ func init() {
 		Name:     "cuda",
 		Priority: 20,
 		Open: func(backend.Options) (backend.Backend, error) {
-			return nil, &backend.MissingError{Name: "cuda", Reason: "built without CUDA: make gpu"}
+			return nil, &backend.MissingError{Name: "cuda", Reason: rebuild}
 		},
 		Devices: func() []backend.Info {
 			return []backend.Info{{Backend: "cuda", Missing: whyMissing(driverSigns)}}
@@ -24,11 +24,22 @@ func init() {
 	})
 }
 
+// Advice is what a user of this machine should know who did not name a
+// backend; empty if nothing.
+func Advice() string {
+	if why := whyMissing(driverSigns); why == rebuild {
+		return why
+	}
+	return ""
+}
+
+const rebuild = "built without CUDA: make gpu"
+
 // whyMissing tells those to build again for whom it would help.
 func whyMissing(signs []string) string {
 	for _, path := range signs {
 		if _, err := os.Stat(path); err == nil {
-			return "built without CUDA: make gpu"
+			return rebuild
 		}
 	}
 	return "built without CUDA, and no NVIDIA driver here"

@@ -3,12 +3,8 @@
 package cuda
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"gorgonia.org/cu"
 
 	"kadanoff/backend"
 	kernels "kadanoff/kernels/cuda"
@@ -16,7 +12,7 @@ import (
 	"kadanoff/spin/philox"
 )
 
-// sampler keeps chains on a device as words of 32 units, [word][chain], in
+// sampler keeps chains on one device as words of 32 units, [word][chain], in
 // which each layer starts with a word of its own. A unit's place is 32 times
 // the number of its word, plus its bit.
 type sampler struct {
@@ -48,25 +44,21 @@ type sampler struct {
 // step updates one colour, or the part of it that lies in one dense layer.
 type step struct {
 	// A layer that is heard and hears through dense blocks only.
-	dense  bool
+	dense  *dense
 	layer  int
 	blocks []int // that the layer hears, in the order of its inputs
-	steps  int   // of 32 inputs
-	digits int
-	// weights, folded biases, masks of free units, and words of the inputs.
-	weights, bias, free, from memory
 
 	// Any units: words and bits.
 	items memory
 	count int
 }
 
-func newSampler(d *device, spec backend.SamplerSpec) (backend.Sampler, error) {
+func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 	n := spec.Network
 	s := &sampler{d: d, spec: spec, chains: spec.Chains, sweep: spec.FirstSweep, every: max(spec.Moments.Every, 1)}
 	s.spec.Network, s.spec.Clamped, s.spec.Colors, s.spec.Temperatures = nil, nil, nil, nil
 	s.spec.Base = append([]int32(nil), spec.Base...)
-	s.stride = (spec.Chains + kernels.BlockChains - 1) / kernels.BlockChains * kernels.BlockChains
+	s.stride = padded(spec.Chains)
 	stream := n.StreamUnits()
 	for l, size := range n.Layers {
 		s.first = append(s.first, s.words)
@@ -112,15 +104,15 @@ func newSampler(d *device, spec backend.SamplerSpec) (backend.Sampler, error) {
 // to other layers only, and lists of units otherwise.
 func (s *sampler) plan(n *spin.Network, colors [][]int32, clamped []bool) error {
 	s.raw = make([]memory, len(n.Blocks))
-	dense := make([]bool, len(n.Layers))
+	whollyDense := make([]bool, len(n.Layers))
 	heard := make([][]int, len(n.Layers))
 	for l, size := range n.Layers {
-		dense[l] = kernels.Tiles(size, 3) <= kernels.MaxGridY
+		whollyDense[l] = kernels.Tiles(size, 3) <= kernels.MaxGridY
 	}
 	for k := range n.Blocks {
 		b := &n.Blocks[k]
 		for _, l := range []int{b.A, b.B} {
-			dense[l] = dense[l] && b.A != b.B && !b.Sparse()
+			whollyDense[l] = whollyDense[l] && b.A != b.B && !b.Sparse()
 			heard[l] = append(heard[l], k)
 		}
 	}
@@ -140,8 +132,8 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32, clamped []bool) error 
 					units = append(units, u)
 				}
 			}
-			if len(units) > 0 && whole == size && dense[layer] && len(heard[layer]) > 0 {
-				*steps = append(*steps, step{dense: true, layer: layer, blocks: heard[layer]})
+			if len(units) > 0 && whole == size && whollyDense[layer] && len(heard[layer]) > 0 {
+				*steps = append(*steps, step{dense: &dense{units: size}, layer: layer, blocks: heard[layer]})
 				if err := s.planDense(n, &(*steps)[len(*steps)-1], units); err != nil {
 					return err
 				}
@@ -178,22 +170,19 @@ func (s *sampler) planDense(n *spin.Network, st *step, units []int32) error {
 			from = append(from, int32(s.first[in]+w))
 		}
 	}
-	st.steps = len(from)
 	free := make([]uint16, 2*wordsOf(n.Layers[st.layer]))
 	for _, u := range units {
 		i := int(s.place[u]) - s.first[st.layer]*kernels.WordUnits
 		free[i/kernels.GroupUnits] |= 1 << (i % kernels.GroupUnits)
 	}
-	if err := fill(&st.free, free); err != nil {
-		return err
-	}
-	return fill(&st.from, from)
+	return st.dense.plan(from, free)
 }
 
-func wordsOf(units int) int { return (units + kernels.WordUnits - 1) / kernels.WordUnits }
-
 func (st *step) freeAll() error {
-	return errors.Join(st.weights.free(), st.bias.free(), st.free.free(), st.from.free(), st.items.free())
+	if st.dense != nil {
+		return st.dense.freeAll()
+	}
+	return st.items.free()
 }
 
 // load brings the weights of n to the device.
@@ -211,7 +200,7 @@ func (s *sampler) load(n *spin.Network) error {
 	loaded := make([]bool, len(n.Blocks))
 	for _, steps := range s.colors {
 		for i := range steps {
-			if !steps[i].dense {
+			if steps[i].dense == nil {
 				continue
 			}
 			for _, k := range steps[i].blocks {
@@ -236,43 +225,31 @@ func (s *sampler) load(n *spin.Network) error {
 
 // pack turns the weights of a dense layer into fragments.
 func (s *sampler) pack(n *spin.Network, st *step) error {
-	units := n.Layers[st.layer]
-	st.digits = 2
+	l, digits := st.dense, 2
 	for _, k := range st.blocks {
-		st.digits = max(st.digits, kernels.Digits(n.Blocks[k].W))
+		digits = max(digits, kernels.Digits(n.Blocks[k].W))
 	}
-	bias := make([]int32, wordsOf(units)*kernels.WordUnits)
+	bias := make([]int32, wordsOf(l.units)*kernels.WordUnits)
 	f := n.First(st.layer)
-	copy(bias, n.Bias[f:f+units])
-	if err := fill(&st.bias, bias); err != nil {
+	copy(bias, n.Bias[f:f+l.units])
+	if err := fill(&l.bias, bias); err != nil {
 		return err
 	}
-	if err := hold[uint32](&st.weights, kernels.WeightWords(units, st.steps, st.digits)); err != nil {
+	if err := l.room(digits); err != nil {
 		return err
 	}
-	at, pairs := 0, kernels.Pairs(st.digits)
+	at := 0
 	for _, k := range st.blocks {
 		b := &n.Blocks[k]
 		inputs := n.Layers[b.A+b.B-st.layer]
-		perInput, perUnit := uint64(n.Layers[b.B]), uint64(1)
+		perInput, perUnit := n.Layers[b.B], 1
 		if b.A == st.layer {
 			perInput, perUnit = perUnit, perInput
 		}
-		steps := wordsOf(inputs)
-		words := kernels.WeightWords(units, steps, st.digits)
-		w := s.raw[k].u(0)
-		if err := s.d.launch("pack_digits", blocks(words, 256), 1, 1, 256, w, st.weights.u(0), uint64(inputs), uint64(units),
-			perInput, perUnit, uint64(at), uint64(steps), uint64(st.steps), uint64(st.digits), uint64(pairs), uint64(words)); err != nil {
+		if err := l.pack(s.d, &s.raw[k], inputs, perInput, perUnit, at); err != nil {
 			return err
 		}
-		for i := 0; i < inputs; i += kernels.FoldInputs * kernels.MaxGridY {
-			part := min(inputs-i, kernels.FoldInputs*kernels.MaxGridY)
-			if err := s.d.launch("fold_weights", blocks(int64(units), 128), blocks(int64(part), kernels.FoldInputs), 1, 128,
-				w+4*uint64(i)*perInput, st.bias.u(0), uint64(part), uint64(units), perInput, perUnit); err != nil {
-				return err
-			}
-		}
-		at += steps
+		at += wordsOf(inputs)
 	}
 	return nil
 }
@@ -308,6 +285,11 @@ func (s *sampler) loadLists(n *spin.Network) error {
 		return err
 	}
 	return fill(&s.csr.bias, bias)
+}
+
+// padded is a number of chains in whole blocks.
+func padded(chains int) int {
+	return (chains + kernels.BlockChains - 1) / kernels.BlockChains * kernels.BlockChains
 }
 
 // blocks is how many blocks of the given size n things need.
@@ -353,42 +335,6 @@ func (s *sampler) start() error {
 	return errors.Join(err, exist.free())
 }
 
-// Sweep queues sweeps in calls of about twenty milliseconds, so that one that
-// is stopped ends soon and after a whole sweep.
-func (s *sampler) Sweep(ctx context.Context, n int) error {
-	if err := s.usable(); err != nil {
-		return err
-	}
-	if n < 0 {
-		return errors.New("negative number of sweeps")
-	}
-	const long = 20 * time.Millisecond
-	for done, part := 0, 1; ; {
-		if err := ctx.Err(); err != nil || done == n {
-			return err
-		}
-		part = min(part, n-done)
-		start := time.Now()
-		if err := s.on("sweeping", func() error {
-			for i := range part {
-				if err := s.once(done + i + 1); err != nil {
-					return err
-				}
-			}
-			return cu.Synchronize()
-		}); err != nil {
-			return err
-		}
-		done += part
-		switch took := time.Since(start); {
-		case took < long/2:
-			part *= 2
-		case took > long:
-			part = max(1, part/2)
-		}
-	}
-}
-
 // once queues a sweep, the i-th of a call.
 func (s *sampler) once(i int) error {
 	for _, steps := range s.colors {
@@ -411,7 +357,7 @@ func (s *sampler) update(st *step) error {
 	if s.spec.Base != nil {
 		base, mix = s.base.u(0), uint64(s.spec.Mix)
 	}
-	if !st.dense {
+	if st.dense == nil {
 		return s.d.launch("gibbs_list", blocks(int64(s.chains), 128), min(st.count, kernels.MaxGridY), 1, 128,
 			st.items.u(0), uint64(st.count), s.csr.ptr.u(0), s.csr.unit.u(0), s.csr.weight.u(0), s.csr.bias.u(0), s.groups.u(0), base,
 			s.spins.u(0), s.betas.u(0), uint64(s.d.table), uint64(s.stride), uint64(s.chains), uint64(s.spec.FirstChain), stream,
@@ -421,14 +367,12 @@ func (s *sampler) update(st *step) error {
 	if base != 0 {
 		base = s.base.u(int64(first) * kernels.WordUnits * 4)
 	}
-	return s.d.launch(fmt.Sprintf("gibbs_digits%d", st.digits),
-		s.stride/kernels.BlockChains, kernels.Tiles(s.network.Layers[st.layer], st.digits), 1, 128,
-		st.weights.u(0), st.bias.u(0), st.free.u(0), st.from.u(0), base, s.spins.u(0), s.spins.u(4*int64(first)*int64(s.stride)),
-		s.betas.u(0), uint64(s.d.table), uint64(st.steps), uint64(s.stride), uint64(s.chains), uint64(s.spec.FirstChain),
-		uint64(s.group[first])|stream<<24, s.spec.Seed, s.sweep, uint64(s.network.Frac), mix)
+	return st.dense.update(s.d, &half{
+		spins: s.spins.u(0), out: s.spins.u(4 * int64(first) * int64(s.stride)), base: base, mix: s.spec.Mix, betas: s.betas.u(0),
+		stride: s.stride, chains: s.chains, chain0: s.spec.FirstChain, block0: s.group[first] | uint32(s.spec.Stream)<<24,
+		seed: s.spec.Seed, sweep: s.sweep, frac: s.network.Frac,
+	})
 }
-
-func (s *sampler) Sweeps() uint64 { return s.sweep }
 
 // usable reports why the sampler cannot go on.
 func (s *sampler) usable() error {
@@ -447,7 +391,7 @@ func (s *sampler) on(doing string, f func() error) error {
 	return s.failed
 }
 
-// fetchRows puts the spins in rows of units, on the device.
+// toRows puts the spins in rows of units, on the device.
 func (s *sampler) toRows() error {
 	return s.d.launch("spins_to_rows", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
 		s.spins.u(0), s.rows.u(0), uint64(s.words), uint64(s.stride), uint64(s.chains))
@@ -465,10 +409,8 @@ func (s *sampler) room() {
 	}
 }
 
-func (s *sampler) State(dst *spin.Batch) error {
-	if err := backend.CheckStates(dst, len(s.place), s.chains); err != nil {
-		return err
-	}
+// state copies the spins to the words that row gives for each unit.
+func (s *sampler) state(row func(unit int) []uint64) error {
 	s.room()
 	if err := s.on("copying its chains", func() error {
 		if err := s.toRows(); err != nil {
@@ -479,19 +421,17 @@ func (s *sampler) State(dst *spin.Batch) error {
 		return err
 	}
 	for u := range s.place {
-		copy(dst.Row(u), s.row(u))
+		copy(row(u), s.row(u))
 	}
 	return nil
 }
 
-func (s *sampler) SetState(src *spin.Batch) error {
-	if err := backend.CheckStates(src, len(s.place), s.chains); err != nil {
-		return err
-	}
+// setState takes the spins from the words that row gives for each unit.
+func (s *sampler) setState(row func(unit int) []uint64) error {
 	s.room()
 	clear(s.host)
 	for u := range s.place {
-		copy(s.row(u), src.Row(u))
+		copy(s.row(u), row(u))
 	}
 	return s.on("taking chains", func() error {
 		if err := fill(&s.rows, s.host); err != nil {

@@ -116,7 +116,7 @@ PEERS = {"numpy": numpy_sweep, "numpy sgemm alone": numpy_sgemm, "torch": torch_
 
 
 def ours(case):
-    command = [args.rbmbench, "gibbs", "--quick", "--case", case, "--backend", "cpu", "--isa", args.isa, "--threads", str(args.threads), "--format", "json"]
+    command = [args.rbmbench, "gibbs", "--case", case, "--backend", "cpu", "--isa", args.isa, "--threads", str(args.threads), "--format", "json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     record = report["records"][-1]  # the best path is the last
     return record["isa"], record["samples_s"]

@@ -23,8 +23,11 @@ type isingFlags struct {
 	shard                          cli.Shard
 }
 
-// maxIsingChains bounds the series that are kept for the errors.
-const maxIsingChains = 1 << 20
+// Bounds: the series that are kept for the errors, and a job in parts.
+const (
+	maxIsingChains = 1 << 20
+	maxIsingJob    = 1 << 30
+)
 
 // estimate is a mean with its error; tau, in sweeps, where it is known.
 type estimate struct {
@@ -39,7 +42,6 @@ type isingResult struct {
 	T                    cli.Float `json:"t"`
 	Algorithm            string    `json:"algorithm"`
 	Chains               int       `json:"chains"`
-	Shard                string    `json:"shard,omitempty"`
 	Sweeps               int       `json:"sweeps"`
 	BurnIn               int       `json:"burn_in"`
 	Energy               estimate  `json:"energy"`
@@ -58,10 +60,11 @@ func newIsing(o *cli.Options) *cobra.Command {
 		Long: "Sample the Ising model on a square lattice with periodic boundaries (J = k_B = 1) and estimate, per spin,\n" +
 			"energy, magnetisation and their fluctuations, with errors that include autocorrelations (tau is in sweeps).\n\n" +
 			"--out gets the spins, int8 ±1 of shape [chains, sites] after the last sweep, site y·width + x; with --every n\n" +
-			"[draws, chains, sites] after every n-th sweep. --shard i/n does part i of n of the chains: chain c is the same\n" +
-			"whichever part it is in.",
+			"[draws, chains, sites] after every n-th sweep. --shard i/n does part i of n of the chains, the same chains as\n" +
+			"without it, and prints their measurements; kadanoff merge makes the estimates of all parts.",
 		Example: "  kadanoff ising --lattice torus:64x64 --t 2.269 --chains 100 --sweeps 1000 --burn-in 200 --out FILE.npy\n" +
-			"  kadanoff ising --lattice torus:1024 --t 2 --chains 1 --sweeps 5000 --burn-in 1000 --format json",
+			"  kadanoff ising --lattice torus:1024 --t 2 --chains 1 --sweeps 5000 --burn-in 1000 --format json\n" +
+			"  kadanoff ising --lattice torus:64 --t 2.3 --chains 1000 --shard 0/4 > part0.json",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := requireGiven(cmd, "lattice", "t"); err != nil {
@@ -144,8 +147,8 @@ func (v *isingFlags) job(cmd *cobra.Command, seed uint64) (job ising.Job, err er
 	if v.every > 0 && v.out == "" {
 		return job, cli.Usage("--every %d: needs --out", v.every)
 	}
-	if v.chains < 1 || v.chains > 1<<30 {
-		return job, cli.Usage("--chains %d: want 1 to %d", v.chains, 1<<30)
+	if v.chains < 1 || v.chains > maxIsingJob {
+		return job, cli.Usage("--chains %d: want 1 to %d", v.chains, maxIsingJob)
 	}
 	if n := v.shard.Count; n > 0 {
 		if n > v.chains {
@@ -197,7 +200,7 @@ func (v *isingFlags) run(cmd *cobra.Command, o *cli.Options, job ising.Job) erro
 			return nil
 		}
 	}
-	r, err := ising.Run(cmd.Context(), b, job, every, draw)
+	series, err := ising.Measure(cmd.Context(), b, job, every, draw)
 	if err != nil {
 		return err
 	}
@@ -206,13 +209,36 @@ func (v *isingFlags) run(cmd *cobra.Command, o *cli.Options, job ising.Job) erro
 			return err
 		}
 	}
+	common := isingJob{
+		Lattice: v.lattice, Width: job.Lattice.Width, Height: job.Lattice.Height, T: v.t, Algorithm: v.algorithm,
+		Start: v.start, Seed: o.Seed, Chains: v.chains, Sweeps: job.Sweeps, BurnIn: job.BurnIn,
+	}
+	if v.shard.Count > 0 {
+		// What --shard makes is for merge and always JSON.
+		return cli.Write(cmd.OutOrStdout(), cli.JSON, isingPart{
+			Kind: "ising", Job: common, Index: v.shard.Index, Count: v.shard.Count, Series: series,
+		})
+	}
+	r, err := newIsingResult(&common, series)
+	if err != nil {
+		return err
+	}
+	return o.Print(cmd, r)
+}
+
+// newIsingResult evaluates the measurements of all chains of a job.
+func newIsingResult(job *isingJob, series *ising.Series) (*isingResult, error) {
+	r, err := series.Result(job.Width*job.Height, job.T)
+	if err != nil {
+		return nil, err
+	}
 	short := func(e stats.Estimate) estimate {
 		return estimate{Mean: cli.Float(e.Mean), Error: cli.Float(e.Error), Tau: cli.Float(e.Tau)}
 	}
-	return o.Print(cmd, isingResult{
-		Lattice: v.lattice, T: cli.Float(v.t), Algorithm: v.algorithm, Chains: job.Lattice.Held(), Shard: v.shard.String(),
+	return &isingResult{
+		Lattice: job.Lattice, T: cli.Float(job.T), Algorithm: job.Algorithm, Chains: job.Chains,
 		Sweeps: job.Sweeps, BurnIn: job.BurnIn,
 		Energy: short(r.Energy), AbsMagnetization: short(r.AbsMagnetization), SquaredMagnetization: short(r.SquaredMagnetization),
 		SpecificHeat: short(r.SpecificHeat), Susceptibility: short(r.Susceptibility), Binder: short(r.Binder),
-	})
+	}, nil
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"kadanoff/model/npy"
@@ -29,20 +31,36 @@ func TestIsing(t *testing.T) {
 		}
 	}
 
-	// Parts of the chains are the same chains; heat bath is something else.
+	// Parts of the chains are the same chains, and their measurements together
+	// give the same estimates; heat bath is something else.
+	_, want, _ := run(append(args, "--format", "json")...)
 	var parts []int8
+	merge := []string{"merge"}
 	for i, chains := range []int{3, 3, 4} {
-		part := filepath.Join(dir, "part.npy")
-		var p isingResult
-		runJSON(t, &p, append(args, "--out", part, "--shard", string(rune('0'+i))+"/3", "--threads", "1", "--isa", "generic")...)
-		if p.Chains != chains {
-			t.Errorf("part %d has %d chains", i, p.Chains)
+		spins, series := filepath.Join(dir, "part.npy"), filepath.Join(dir, fmt.Sprintf("part%d.json", i))
+		code, text, stderr := run(append(args, "--out", spins, "--shard", fmt.Sprintf("%d/3", i), "--threads", "1", "--isa", "generic")...)
+		if code != 0 {
+			t.Fatalf("part %d: exit %d: %s", i, code, stderr)
 		}
-		parts = append(parts, readSpins(t, part, chains, 48)...)
+		if err := os.WriteFile(series, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, readSpins(t, spins, chains, 48)...)
+		merge = append(merge, series)
 	}
 	if !slices.Equal(parts, whole) {
 		t.Error("the parts are not the whole")
 	}
+	if code, got, stderr := run(append(merge, "--format", "json")...); code != 0 || got != want {
+		t.Errorf("merged: exit %d %s%s, want %s", code, stderr, got, want)
+	}
+	badUse(t, strings.Join(merge[:3], " "), "one of 3 parts")
+	badUse(t, strings.Join(append(merge[:3:3], merge[1]), " "), "twice")
+	bad := filepath.Join(dir, "bad.json")
+	if err := os.WriteFile(bad, []byte(`{"kind":"ising","job":{"chains":4},"index":0,"count":1,"series":{"energy":[null,null,null,null]}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	badUse(t, "merge "+bad, "bad.json", "not a whole part")
 	runJSON(t, &r, append(args, "--out", file, "--algorithm", "heatbath")...)
 	if slices.Equal(readSpins(t, file, 10, 48), whole) {
 		t.Error("heat bath and Metropolis give the same spins")

@@ -23,19 +23,26 @@ var pack string
 //go:embed moments.ptx
 var moments string
 
+//go:embed train.ptx
+var train string
+
 // Modules returns the PTX of each source by its name.
 func Modules() map[string]string {
-	return map[string]string{"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments}
+	return map[string]string{"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train}
 }
 
 // Kernels lists the entry points of each source.
 func Kernels() map[string][]string {
 	return map[string][]string{
-		"gibbs":   {"gibbs_digits2", "gibbs_digits3", "gibbs_digits4"},
+		"gibbs":   {"gibbs_digits2", "gibbs_digits3", "gibbs_digits4", "means_digits2", "means_digits3", "means_digits4"},
 		"list":    {"gibbs_list"},
 		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins"},
 		"pack":    {"pack_digits", "fold_weights"},
 		"moments": {"count_ones", "count_edges", "count_pairs"},
+		"train": {
+			"sum_spins", "sum_means", "sum_pairs", "add_energies", "exchange_chains", "mean_changes", "change_weights",
+			"change_visible", "change_hidden", "fit_fraction", "round_weights",
+		},
 	}
 }
 
@@ -48,6 +55,9 @@ const (
 	PairTile    = 64  // rows and columns of a block of count_pairs
 	PairWords   = 64  // words of 32 chains of a block of count_pairs
 	FoldInputs  = 64  // inputs of a thread of fold_weights
+	SumRows     = 64  // visible and hidden units of a block of sum_pairs
+	SumColumns  = 32
+	ChangeRows  = 64 // visible units of a block of change_weights
 
 	MaxGridY     = 65535      // blocks in the second dimension of a grid
 	MinVersion   = 11000      // first driver that takes the PTX, as cuDriverGetVersion says it

@@ -37,6 +37,12 @@ DEVICE int popcount(u32 x) { return __builtin_popcount(x); }
 DEVICE void add_u64(u64 *to, u64 x) { asm volatile("red.global.add.u64 [%0], %1;" ::"l"(to), "l"(x) : "memory"); }
 DEVICE void add_u32(u32 *to, u32 x) { asm volatile("red.global.add.u32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
 
+DEVICE void min_s32(int *to, int x) { asm volatile("red.global.min.s32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
+DEVICE void max_s32(int *to, int x) { asm volatile("red.global.max.s32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
+DEVICE double fma_double(double a, double b, double c) { return __builtin_fma(a, b, c); }
+DEVICE double round_to_even(double x) { return __builtin_rint(x); }
+DEVICE double abs_double(double x) { return __builtin_fabs(x); }
+
 // d += A B for 16×32 and 32×8 signed bytes; the 32-bit sums wrap.
 DEVICE void mma_s8(int d[4], const u32 a[4], u32 b0, u32 b1) {
   asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"

@@ -27,12 +27,10 @@
 enum { WARPS = 4, WARP_CHAINS = 64, CHAINS = WARPS * WARP_CHAINS, STAGES = 4, GROUP = 16 };
 enum { SPIN_VECTORS = CHAINS / 4 }; // 16-byte vectors of 32 inputs' spins
 
-// The chains of a launch, and where their spins are.
+// Where the spins of a launch's chains are.
 struct Chains {
-  const u64 *beta;
   const U4 *spins;
   int stride, count;
-  u32 first; // global number of chain 0
 };
 
 // New spins of GROUP units of one chain; f holds half their fields less bias.
@@ -75,6 +73,17 @@ DEVICE u32 sample(const int *f, const int *__restrict__ bias, const int *__restr
   return out;
 }
 
+// Means of GROUP units of one chain as three balanced digits, 22 fraction bits.
+// to is where the chain's first digit of the first unit goes; the next unit's is
+// stride bytes on, the next digit's `places` units on.
+DEVICE void sample_means(const int *f, const int *__restrict__ bias, signed char *to, u64 stride, u64 places, bool exists, const Rule &rule, u64 beta) {
+#pragma unroll 1
+  for (int j = 0; j < GROUP; j++) {
+    int m = exists ? mean((int)((u32)bias[j] + 2 * (u32)f[j]), beta, rule.frac, rule.table) : 0;
+    for (int d = 0; d < 3; d++, m = (m - (signed char)m) >> 8) to[(d * places + j) * stride] = (signed char)m;
+  }
+}
+
 // A chain's row in the turning buffer: the pad and the shift of odd groups of
 // 8 keep both directions free of bank conflicts.
 DEVICE int row(int chain) { return chain * (GROUP + 4) + (chain >> 3) * 16; }
@@ -86,9 +95,10 @@ template <int DIGITS, int NT> struct Shape {
   static_assert(W <= WARPS * 32, "one vector of weights for each thread");
 };
 
-template <int DIGITS, int NT>
-DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__restrict__ bias, const u16 *__restrict__ free,
-                      const int *__restrict__ from, u16 *__restrict__ out, Rule rule, Chains chains, int steps, u32 block0) {
+// Adds up the fields and calls done(first unit's number, chain, half the field
+// less the bias of GROUP units) for every chain of the block and group of units.
+template <int DIGITS, int NT, class Done>
+DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__restrict__ from, Chains chains, int steps, Done done) {
   enum { W = Shape<DIGITS, NT>::W, STAGE = Shape<DIGITS, NT>::STAGE };
   const int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5, g = lane >> 2, q = lane & 3;
   const int tile = blockIdx.y, first = blockIdx.x * CHAINS;
@@ -151,8 +161,7 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
     const U4 *stage = ready(i);
     if (active) multiply(stage, 0);
   }
-  copy_wait<0>();
-  __syncthreads();
+  __syncthreads(); // the ring has been read: from here on it turns fields
   if (!active) return;
 
   int *turn = (int *)ring + warp * TURN_WORDS;
@@ -173,18 +182,8 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
         *(U4 *)(turn + row(8 * g + 2 * m + h) + 4 * q) = s;
       }
     sync_warp();
-    const int group = tile * (NT / 2) + p;
-    const u32 may = free[group];
 #pragma unroll 1
-    for (int c = lane; c < WARP_CHAINS; c += 32) {
-      int chain = first + warp * WARP_CHAINS + c;
-      if (chain >= chains.count) break;
-      u32 bits = sample(turn + row(c), bias + GROUP * group, rule.base ? rule.base + GROUP * group : nullptr, rule, chains.first + chain,
-                        block0 + 2 * group, chains.beta[chain]);
-      u16 *to = out + ((u64)(group / 2) * chains.stride + chain) * 2 + group % 2;
-      if (may != 0xFFFF) bits = (bits & may) | (*to & ~may);
-      *to = (u16)bits;
-    }
+    for (int c = lane; c < WARP_CHAINS; c += 32) done(tile * (NT / 2) + p, first + warp * WARP_CHAINS + c, turn + row(c));
     sync_warp();
   }
 }
@@ -194,9 +193,38 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
          const u64 *beta, const u32 *table, int steps, int stride, int chains, u32 chain0, u32 block0, u64 seed, u64 sweep, int frac,    \
          u32 mix) {                                                                                                                       \
     SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
-    half_step<digits, nt>(ring, weights, bias, free, from, out, Rule{base, table, seed, sweep, mix, frac},                                \
-                          Chains{beta, spins, stride, chains, chain0}, steps, block0);                                                    \
+    const Rule rule = {base, table, seed, sweep, mix, frac};                                                                              \
+    half_step<digits, nt>(ring, weights, from, Chains{spins, stride, chains}, steps, [&](int group, int chain, const int *f) {            \
+      if (chain >= chains) return;                                                                                                        \
+      const u32 may = free[group];                                                                                                        \
+      u32 bits = sample(f, bias + GROUP * group, base ? base + GROUP * group : nullptr, rule, chain0 + chain, block0 + 2 * group,         \
+                        beta[chain]);                                                                                                     \
+      u16 *to = out + ((u64)(group / 2) * stride + chain) * 2 + group % 2;                                                                \
+      if (may != 0xFFFF) bits = (bits & may) | (*to & ~may);                                                                              \
+      *to = (u16)bits;                                                                                                                    \
+    });                                                                                                                                   \
   }
 HALF_STEP(gibbs_digits4, 4, 2)
 HALF_STEP(gibbs_digits3, 3, 2)
 HALF_STEP(gibbs_digits2, 2, 4)
+
+// The same sums, and for each chain and unit the mean tanh(a / T) as spin.Mean:
+//
+//   means [digit][unit][chain / 32][32]   byte 4 (2q + h) + i of 32 is chain
+//                                         8i + 2q + h, as train.cu multiplies them
+//
+// with as many units as `places`; 0 for chains that do not exist.
+#define MEANS(name, digits, nt)                                                                                                           \
+  KERNEL(128, 2, name, const U4 *weights, const int *bias, const int *from, const U4 *spins, signed char *means, const u64 *beta,         \
+         const u32 *table, int steps, int stride, int chains, int places, int frac) {                                                     \
+    SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
+    const Rule rule = {nullptr, table, 0, 0, 0, frac};                                                                                    \
+    half_step<digits, nt>(ring, weights, from, Chains{spins, stride, stride}, steps, [&](int group, int chain, const int *f) {            \
+      const int byte = 4 * (chain & 7) + (chain >> 3 & 3);                                                                                \
+      sample_means(f, bias + GROUP * group, means + (u64)GROUP * group * stride + (chain & ~31) + byte, stride, places, chain < chains,   \
+                   rule, beta[chain]);                                                                                                    \
+    });                                                                                                                                   \
+  }
+MEANS(means_digits4, 4, 2)
+MEANS(means_digits3, 3, 2)
+MEANS(means_digits2, 2, 4)

@@ -42,14 +42,26 @@ DEVICE int interpolate(int a, int base, u32 mix) {
   return (int)(((i64)a * mix + (i64)base * (0x1000000 - (i64)mix) + 0x800000) >> 24);
 }
 
-// spin.Up. T = 0 comes as beta = 2^64 - 1: |a| beta wraps to -|a|, which is
-// beyond saturation for every a but 0.
-DEVICE bool up(int a, u32 draw, u64 beta, int frac, const u32 *__restrict__ table) {
+// spin.Tail of spin.ScaledField. T = 0 comes as beta = 2^64 - 1: |a| beta wraps
+// to -|a|, which is beyond saturation for every a but 0.
+DEVICE u64 tail(int a, u64 beta, int frac, const u32 *__restrict__ table) {
   u64 m = a < 0 ? 0u - (u32)a : (u32)a, x = m * beta >> frac;
   if (x > SATURATED) x = SATURATED;
   u32 i = (u32)(x >> TABLE_SHIFT), f = (u32)x & ((1 << TABLE_SHIFT) - 1);
-  u64 t0 = table[i], t1 = table[i + 1], s = t0 - ((t0 - t1) * f >> TABLE_SHIFT);
+  u64 t0 = table[i], t1 = table[i + 1];
+  return t0 - ((t0 - t1) * f >> TABLE_SHIFT);
+}
+
+// spin.Up.
+DEVICE bool up(int a, u32 draw, u64 beta, int frac, const u32 *__restrict__ table) {
+  u64 s = tail(a, beta, frac, table);
   return draw < (a < 0 ? s : (1ull << 32) - s);
+}
+
+// spin.Mean.
+DEVICE int mean(int a, u64 beta, int frac, const u32 *__restrict__ table) {
+  int m = (1 << 22) - (int)((tail(a, beta, frac, table) + 256) >> 9);
+  return a < 0 ? -m : m;
 }
 
 // What takes a field to the exponent of decide: -2 log2(e) / (T 2^frac).

@@ -33,15 +33,20 @@ type Result struct {
 	Binder         stats.Estimate // 1 − ⟨m⁴⟩/3⟨m²⟩²
 }
 
-// The series kept of each chain.
-const (
-	energy = iota
-	energySquared
-	absolute
-	square
-	fourth
-	observables
-)
+// Series is the measurements of some of a job's chains. As JSON it keeps all
+// their bits.
+type Series struct {
+	Energy   []*stats.Bins `json:"energy"`         // e of each chain
+	Energy2  []*stats.Bins `json:"energy_squared"` // e²
+	Absolute []*stats.Bins `json:"abs_magnetization"`
+	Square   []*stats.Bins `json:"squared_magnetization"`
+	Fourth   []*stats.Bins `json:"fourth_magnetization"`
+}
+
+// all lists the series' observables.
+func (s *Series) all() []*[]*stats.Bins {
+	return []*[]*stats.Bins{&s.Energy, &s.Energy2, &s.Absolute, &s.Square, &s.Fourth}
+}
 
 // keep bounds the bins of an observable over all chains, except that every
 // chain has some: the time of the analysis grows with them, its quality hardly.
@@ -50,9 +55,18 @@ const keep = 1 << 16
 // record bounds the measurements asked for at a time.
 const record = 1 << 20
 
-// Run carries out a job. At times Every, 2·Every, … of the measured sweeps it
-// calls draw, if not nil, with the lattice as it is then.
+// Run carries out a job and evaluates it. See Measure.
 func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l backend.Lattice) error) (*Result, error) {
+	s, err := Measure(ctx, b, job, every, draw)
+	if err != nil {
+		return nil, err
+	}
+	return s.Result(job.Lattice.Width*job.Lattice.Height, job.Lattice.Temperatures[0])
+}
+
+// Measure carries out a job. At times Every, 2·Every, … of the measured sweeps
+// it calls draw, if not nil, with the lattice as it is then.
+func Measure(ctx context.Context, b backend.Backend, job Job, every int, draw func(l backend.Lattice) error) (*Series, error) {
 	spec := &job.Lattice
 	if len(spec.Temperatures) != 1 || !(spec.Temperatures[0] > 0) || spec.Exchange != 0 {
 		return nil, fmt.Errorf("temperatures %v: want one above 0, without exchange", spec.Temperatures)
@@ -72,7 +86,7 @@ func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l
 		return nil, err
 	}
 	held := spec.Held()
-	series := newSeries(held)
+	series := newSeries(held, spec.Replicas)
 	rows := max(1, record/held)
 	e, m := make([]int64, min(rows, job.Sweeps)*held), make([]int64, min(rows, job.Sweeps)*held)
 	for done := 0; done < job.Sweeps; {
@@ -87,71 +101,91 @@ func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l
 			}
 		}
 	}
-	return series.result(float64(spec.Width)*float64(spec.Height), spec.Temperatures[0])
+	return series, nil
 }
 
-// series is the measurements of all chains: observable, chain.
-type series [observables][]*stats.Bins
-
-func newSeries(chains int) *series {
+// newSeries returns empty series of the chains held. How finely they are kept
+// depends on the chains of the whole job, so that its parts fit together.
+func newSeries(held, chains int) *Series {
 	limit := min(max(keep/chains&^1, 16), 1<<13)
-	var s series
-	for a := range s {
-		for range chains {
-			s[a] = append(s[a], stats.NewBins(limit))
+	s := new(Series)
+	for _, o := range s.all() {
+		for range held {
+			*o = append(*o, stats.NewBins(limit))
 		}
 	}
-	return &s
+	return s
 }
 
 // add appends rows of energies and magnetisations of all chains.
-func (s *series) add(e, m []int64, sites float64) {
-	chains := len(s[0])
+func (s *Series) add(e, m []int64, sites float64) {
+	chains := len(s.Energy)
 	for i := range e {
 		c := i % chains
 		x, y := float64(e[i])/sites, math.Abs(float64(m[i]))/sites
-		s[energy][c].Add(x)
-		s[energySquared][c].Add(float64(x * x))
-		s[absolute][c].Add(y)
 		y2 := float64(y * y)
-		s[square][c].Add(y2)
-		s[fourth][c].Add(float64(y2 * y2))
+		s.Energy[c].Add(x)
+		s.Energy2[c].Add(float64(x * x))
+		s.Absolute[c].Add(y)
+		s.Square[c].Add(y2)
+		s.Fourth[c].Add(float64(y2 * y2))
 	}
 }
 
-func (s *series) result(sites, t float64) (*Result, error) {
+// Append adds the chains of more, which follow those of s in the job.
+func (s *Series) Append(more *Series) {
+	from := more.all()
+	for i, o := range s.all() {
+		*o = append(*o, *from[i]...)
+	}
+}
+
+// Check reports series that are not those of so many chains.
+func (s *Series) Check(chains int) error {
+	for _, o := range s.all() {
+		if len(*o) != chains {
+			return fmt.Errorf("series of %d chains, want %d", len(*o), chains)
+		}
+		for _, b := range *o {
+			if b == nil {
+				return fmt.Errorf("a series is missing")
+			}
+		}
+	}
+	return nil
+}
+
+// Result evaluates the series of a lattice with that many sites at temperature
+// t.
+func (s *Series) Result(sites int, t float64) (*Result, error) {
+	n := float64(sites)
 	r := new(Result)
 	for _, o := range []struct {
 		to *stats.Estimate
-		of int
-	}{{&r.Energy, energy}, {&r.AbsMagnetization, absolute}, {&r.SquaredMagnetization, square}, {&r.FourthMagnetization, fourth}} {
+		of []*stats.Bins
+	}{{&r.Energy, s.Energy}, {&r.AbsMagnetization, s.Absolute}, {&r.SquaredMagnetization, s.Square}, {&r.FourthMagnetization, s.Fourth}} {
 		var err error
-		if *o.to, err = stats.GammaBins(s[o.of]...); err != nil {
+		if *o.to, err = stats.GammaBins(o.of...); err != nil {
 			return nil, err
 		}
 	}
-	means := func(a int) [][]float64 {
-		var x [][]float64
-		for _, b := range s[a] {
-			x = append(x, b.Means())
-		}
-		return x
-	}
 	for _, o := range []struct {
 		to *stats.Estimate
-		of []int
+		of [2][]*stats.Bins
 		f  func(mean []float64) float64
 	}{
-		{&r.SpecificHeat, []int{energy, energySquared}, func(x []float64) float64 { return (x[1] - float64(x[0]*x[0])) * sites / (t * t) }},
-		{&r.Susceptibility, []int{absolute, square}, func(x []float64) float64 { return (x[1] - float64(x[0]*x[0])) * sites / t }},
-		{&r.Binder, []int{square, fourth}, func(x []float64) float64 { return 1 - x[1]/(3*float64(x[0]*x[0])) }},
+		{&r.SpecificHeat, [2][]*stats.Bins{s.Energy, s.Energy2}, func(x []float64) float64 { return (x[1] - float64(x[0]*x[0])) * n / (t * t) }},
+		{&r.Susceptibility, [2][]*stats.Bins{s.Absolute, s.Square}, func(x []float64) float64 { return (x[1] - float64(x[0]*x[0])) * n / t }},
+		{&r.Binder, [2][]*stats.Bins{s.Square, s.Fourth}, func(x []float64) float64 { return 1 - x[1]/(3*float64(x[0]*x[0])) }},
 	} {
-		var x [][][]float64
-		for _, a := range o.of {
-			x = append(x, means(a))
+		var x [2][][]float64
+		for i, chains := range o.of {
+			for _, b := range chains {
+				x[i] = append(x[i], b.Means())
+			}
 		}
 		var err error
-		if *o.to, err = stats.Function(o.f, x...); err != nil {
+		if *o.to, err = stats.Function(o.f, x[0], x[1]); err != nil {
 			return nil, err
 		}
 		// Counted in bins, which is of no use to a caller.

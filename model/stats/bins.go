@@ -1,7 +1,9 @@
 package stats
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 )
 
@@ -59,6 +61,38 @@ func (b *Bins) Length() int { return b.length }
 // Means returns the means of the complete bins, oldest first. The slice
 // belongs to b.
 func (b *Bins) Means() []float64 { return b.bins }
+
+// binsJSON is the form of Bins in files.
+type binsJSON struct {
+	Limit    int       `json:"limit"`
+	Length   int       `json:"length"`
+	N        int       `json:"n"`
+	Mean     float64   `json:"mean"`
+	Variance float64   `json:"squares"` // Σ (x − mean)²
+	Open     float64   `json:"open"`
+	Means    []float64 `json:"bins"`
+}
+
+// MarshalJSON writes the series with all digits: UnmarshalJSON gives the same
+// bits.
+func (b *Bins) MarshalJSON() ([]byte, error) {
+	return json.Marshal(binsJSON{b.limit, b.length, b.n, b.mean, b.m2, b.open, b.bins})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote and refuses what no series can
+// be.
+func (b *Bins) UnmarshalJSON(text []byte) error {
+	var j binsJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	if j.Limit < 8 || j.Limit%2 != 0 || len(j.Means) >= j.Limit || j.Length < 1 || j.Length&(j.Length-1) != 0 ||
+		j.N < 0 || j.N/j.Length != len(j.Means) || j.Variance < 0 {
+		return fmt.Errorf("%d bins of %d for %d measurements: not a series", len(j.Means), j.Length, j.N)
+	}
+	*b = Bins{limit: j.Limit, length: j.Length, bins: j.Means, open: j.Open, filled: j.N % j.Length, n: j.N, mean: j.Mean, m2: j.Variance}
+	return nil
+}
 
 // GammaBins is Gamma for chains kept as Bins of equal length. The error comes
 // from the bins, τ from the error and the variance of the single

@@ -1,8 +1,10 @@
 package stats
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -124,6 +126,38 @@ func TestBinsAgreeWithSeries(t *testing.T) {
 	}
 	if math.Abs(got.Mean-want.Mean) > 1e-12 || math.Abs(got.Error/want.Error-1) > 0.1 || math.Abs(got.Tau/want.Tau-1) > 0.2 {
 		t.Errorf("bins give %+v, the series %+v", got, want)
+	}
+}
+
+// A series in a file goes on as if it had never been written.
+func TestBinsInFiles(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	x := ar1(rng, 0.5, 1003)
+	whole, part := NewBins(32), NewBins(32)
+	for i, v := range x {
+		whole.Add(v)
+		if i == 777 {
+			text, err := json.Marshal(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			part = new(Bins)
+			if err := json.Unmarshal(text, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		part.Add(v)
+	}
+	if !reflect.DeepEqual(whole, part) {
+		t.Errorf("%+v, want %+v", part, whole)
+	}
+	for _, bad := range []string{
+		`{"limit":7,"length":1,"n":1,"bins":[1]}`, `{"limit":8,"length":3,"n":3,"bins":[1]}`,
+		`{"limit":8,"length":1,"n":5,"bins":[1]}`, `{"limit":8,"length":0,"n":0}`, `{"limit":8,"length":1,"n":-1}`, `[]`,
+	} {
+		if err := json.Unmarshal([]byte(bad), new(Bins)); err == nil {
+			t.Errorf("%s was read", bad)
+		}
 	}
 }
 

@@ -67,6 +67,15 @@ DEVICE u32 shuffle_xor(u32 x, u32 lanes) {
 DEVICE int popcount(u32 x) { return __builtin_popcount(x); }
 DEVICE void add_u64(u64 *to, u64 x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
 DEVICE void add_u32(u32 *to, u32 x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+DEVICE void min_s32(int *to, int x) {
+  for (int old = *to; x < old && !__atomic_compare_exchange_n(to, &old, x, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);) {}
+}
+DEVICE void max_s32(int *to, int x) {
+  for (int old = *to; x > old && !__atomic_compare_exchange_n(to, &old, x, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);) {}
+}
+DEVICE double fma_double(double a, double b, double c) { return fma(a, b, c); }
+DEVICE double round_to_even(double x) { return rint(x); }
+DEVICE double abs_double(double x) { return fabs(x); }
 DEVICE void mma_s8(int d[4], const u32 a[4], u32 b0, u32 b1) {
   cusim::Fragment f = {d, a, b0, b1};
   cusim::collective(cusim::MULTIPLY, (uint64_t)&f);

@@ -249,6 +249,11 @@ API cuMemcpyDtoH_v2(void *to, uint64_t from, size_t n) {
   memcpy(to, (void *)from, n), counters.from_device += (int)n;
   return OK;
 }
+API cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t n) {
+  NEEDS_CONTEXT if (!cusim::allocated(to, n) || !cusim::allocated(from, n)) return INVALID_VALUE;
+  memmove((void *)to, (void *)from, n);
+  return OK;
+}
 API cuMemsetD8_v2(uint64_t to, unsigned char x, size_t n) {
   NEEDS_CONTEXT if (!cusim::allocated(to, n)) return INVALID_VALUE;
   memset((void *)to, x, n);

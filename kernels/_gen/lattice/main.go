@@ -426,7 +426,6 @@ func (w width) count(name string) {
 			w.zero(ups[i])
 		}
 	}
-	_ = total
 	left := GP64()
 	MOVQ(U32(flush), left)
 
