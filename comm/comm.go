@@ -11,9 +11,7 @@ package comm
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -116,33 +114,6 @@ func Open(o Options) (Group, error) {
 		return one{}, nil
 	}
 	return openMPI(o, n, from)
-}
-
-// OneCore reports that this process may run on one core only, on a machine that
-// has more: the default of some launchers.
-func OneCore() bool {
-	return runtime.NumCPU() == 1 && countCPUs("/sys/devices/system/cpu/online") > 1
-}
-
-// countCPUs counts the entries of a list like 0-3,8: 0 if there is none.
-func countCPUs(path string) int {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	n := 0
-	for part := range strings.SplitSeq(strings.TrimSpace(string(text)), ",") {
-		lo, hi, ok := strings.Cut(part, "-")
-		if !ok {
-			hi = lo
-		}
-		a, err1 := strconv.Atoi(lo)
-		b, err2 := strconv.Atoi(hi)
-		if err1 == nil && err2 == nil && b >= a {
-			n += b - a + 1
-		}
-	}
-	return n
 }
 
 // One returns the group of this process alone.
