@@ -276,9 +276,8 @@ func copyBits(dst []uint64, to int, src []uint64, from, n int) {
 
 // shared is what the other ranks learn of a checkpoint before its tensors.
 type shared struct {
-	Found    bool
 	Path     string
-	Meta     meta
+	Meta     *meta // nil for no checkpoint
 	Velocity bool
 }
 
@@ -292,7 +291,7 @@ func (r *run) spread(c *checkpoint) (*checkpoint, error) {
 	var head shared
 	var text []byte
 	if c != nil {
-		head = shared{Found: true, Path: c.path, Meta: c.meta, Velocity: c.state.Velocity != nil}
+		head = shared{Path: c.path, Meta: &c.meta, Velocity: c.state.Velocity != nil}
 	}
 	if g.root() {
 		var err error
@@ -314,7 +313,7 @@ func (r *run) spread(c *checkpoint) (*checkpoint, error) {
 		if err := json.Unmarshal(text, &head); err != nil {
 			return nil, err
 		}
-		if head.Found {
+		if head.Meta != nil {
 			c = emptyCheckpoint(&head)
 		}
 	}
@@ -341,7 +340,7 @@ func (r *run) spread(c *checkpoint) (*checkpoint, error) {
 func emptyCheckpoint(head *shared) *checkpoint {
 	config := &head.Meta.Config
 	v, h := head.Meta.Visible, config.Hidden
-	c := &checkpoint{path: head.Path, meta: head.Meta, best: best{score: head.Meta.BestScore, epoch: head.Meta.Best}}
+	c := &checkpoint{path: head.Path, meta: *head.Meta, best: best{score: head.Meta.BestScore, epoch: head.Meta.Best}}
 	c.state = backend.TrainerState{
 		Step: head.Meta.Step, Model: spin.RBM(v, h, make([]float32, v*h), make([]float32, v), make([]float32, h)),
 		VisibleOffset: make([]float64, v), HiddenOffset: make([]float64, h),
