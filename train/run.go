@@ -95,22 +95,6 @@ type best struct {
 // On several processes, an error that is a *comm.PeerError has reached all of
 // them; any other leaves the others waiting, and the caller must end the group.
 func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Options) (*Result, error) {
-	if c.Chains == 0 && c.Algorithm != "cd" {
-		c.Chains = min(c.Batch, data.Rows())
-	}
-	c.Batch = min(c.Batch, data.Rows())
-	if c.ExactGradient {
-		c.Batch = data.Rows()
-	}
-	if err := c.Check(); err != nil {
-		return nil, err
-	}
-	if c.Patience > 0 && o.Validation == nil {
-		return nil, fmt.Errorf("--patience %d: early stopping wants --validation FILE", c.Patience)
-	}
-	if o.Validation != nil && o.Validation.Width() != data.Width() {
-		return nil, fmt.Errorf("validation data have %d units, the training data %d", o.Validation.Width(), data.Width())
-	}
 	o.Keep = max(o.Keep, 1)
 	r := &run{Config: c, o: o, be: be, data: data, started: time.Now(), log: o.Log, epoch: ^uint64(0)}
 	r.ranks = ranks{Group: o.Group, code: o.Code}
@@ -123,8 +107,6 @@ func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Optio
 	if r.log == nil || !r.ranks.root() {
 		r.log = func(string, ...any) {}
 	}
-	r.perEpoch = uint64((data.Rows() + c.Batch - 1) / c.Batch)
-	r.total = r.perEpoch * uint64(c.Epochs)
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
@@ -135,10 +117,34 @@ func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Optio
 	return r.loop(ctx)
 }
 
+// check completes the settings and reports what is wrong with them.
+func (r *run) check() error {
+	c := &r.Config
+	if c.Chains == 0 && c.Algorithm != "cd" {
+		c.Chains = min(c.Batch, r.data.Rows())
+	}
+	c.Batch = min(c.Batch, r.data.Rows())
+	if c.ExactGradient {
+		c.Batch = r.data.Rows()
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if c.Patience > 0 && r.o.Validation == nil {
+		return fmt.Errorf("--patience %d: early stopping wants --validation FILE", c.Patience)
+	}
+	if v := r.o.Validation; v != nil && v.Width() != r.data.Width() {
+		return fmt.Errorf("validation data have %d units, the training data %d", v.Width(), r.data.Width())
+	}
+	return nil
+}
+
 // begin makes the trainer, at the beginning of the run or where the last
 // checkpoint left it.
 func (r *run) begin() (err error) {
-	r.digest, err = digest(r.data)
+	if err = r.check(); err == nil {
+		r.digest, err = digest(r.data)
+	}
 	if n := r.ranks.Size(); err == nil && r.Algorithm != "cd" && r.Chains < n {
 		err = fmt.Errorf("--chains %d: want at least one for each of %d processes", r.Chains, n)
 	}
@@ -148,6 +154,8 @@ func (r *run) begin() (err error) {
 	if err := r.sameJob(); err != nil {
 		return err
 	}
+	r.perEpoch = uint64((r.data.Rows() + r.Batch - 1) / r.Batch)
+	r.total = r.perEpoch * uint64(r.Epochs)
 	var found *checkpoint
 	if r.ranks.root() {
 		found, err = prepare(r.o.Dir, r.o.Resume, r.log)
