@@ -75,11 +75,18 @@ func (r *run) requests(ctx context.Context, step uint64) requests {
 // stopped returns why a run stops that a context has ended on some rank.
 func (r *run) stopped(ctx context.Context) error {
 	err := ctx.Err()
-	if err != nil && !errors.Is(err, context.Canceled) {
-		err = context.Cause(ctx)
+	if err != nil && (r.ranks.many() || !errors.Is(err, context.Canceled)) {
+		err = ended{err, context.Cause(ctx)}
 	}
 	return r.ranks.agree(err)
 }
+
+// ended is the error of a context in the words of its cause, which the other
+// ranks see.
+type ended struct{ error, cause error }
+
+func (e ended) Error() string   { return e.cause.Error() }
+func (e ended) Unwrap() []error { return []error{e.error, e.cause} }
 
 // vectors are the sums of stats, in the order in which they lie in r.sums.
 func (r *ranks) vectors() [5]*[]int64 {
