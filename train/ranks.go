@@ -24,6 +24,8 @@ type ranks struct {
 	sums  []int64 // memory of stats, and the requests at its end
 	short []int32
 	asked requests // by all ranks, before the last step
+	bytes int      // that went into the last sum
+	took  time.Duration
 }
 
 // requests are what a process wants to happen between two steps. Ranks add
@@ -112,7 +114,7 @@ func (r *ranks) place(visible, hidden int) {
 // gathered nothing.
 func (r *run) reduce(gathered bool, samples, chains int, own requests) error {
 	visible, hidden := r.data.Width(), r.Hidden
-	g := &r.ranks
+	g, began := &r.ranks, time.Now()
 	g.place(visible, hidden)
 	g.stats.Reset(visible, hidden, samples, chains)
 	if gathered {
@@ -129,8 +131,11 @@ func (r *run) reduce(gathered bool, samples, chains int, own requests) error {
 	if err := g.sum(samples, chains); err != nil {
 		return err
 	}
+	r.times.Sum, r.times.Bytes = g.took, g.bytes
 	g.asked = requests{g.sums[at], g.sums[at+1], g.sums[at+2]}
-	return r.trainer.SetStatistics(&g.stats)
+	err := r.trainer.SetStatistics(&g.stats)
+	r.times.Pack = time.Since(began) - g.took
+	return err
 }
 
 // sum adds up r.sums, in 32 bits where those are enough: no statistic is above
@@ -140,7 +145,8 @@ func (r *ranks) sum(samples, chains int) error {
 	stats := backend.Statistics{Samples: samples, Chains: chains}
 	data, _ := stats.Multipliers()
 	if int64(samples)*data*2<<spin.MeanBits > math.MaxInt32 {
-		return r.SumInt64(r.sums)
+		r.bytes = 8 * len(r.sums)
+		return r.timed(func() error { return r.SumInt64(r.sums) })
 	}
 	if r.short == nil {
 		r.short = make([]int32, len(r.sums))
@@ -148,13 +154,21 @@ func (r *ranks) sum(samples, chains int) error {
 	for i, x := range r.sums {
 		r.short[i] = int32(x)
 	}
-	if err := r.SumInt32(r.short); err != nil {
+	r.bytes = 4 * len(r.sums)
+	if err := r.timed(func() error { return r.SumInt32(r.short) }); err != nil {
 		return err
 	}
 	for i, x := range r.short {
 		r.sums[i] = int64(x)
 	}
 	return nil
+}
+
+func (r *ranks) timed(f func() error) error {
+	began := time.Now()
+	err := f()
+	r.took = time.Since(began)
+	return err
 }
 
 // sumRequests adds up the requests alone, for steps whose statistics every rank

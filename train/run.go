@@ -37,9 +37,21 @@ type Options struct {
 	// of them call Run with the same settings and data. Rank 0 alone reads and
 	// writes Dir, measures and logs.
 	Group comm.Group
+	// Timed, if not nil, is called after every step, on every process.
+	Timed func(StepTimes)
 	// Code returns the exit code that an error asks for: when one process
 	// fails in a way that all know of, all end with its code. Nil stands for 1.
 	Code func(error) int
+}
+
+// StepTimes says where the time of a step went.
+type StepTimes struct {
+	Read   time.Duration // waiting for the batch
+	Sample time.Duration // data and model phase
+	Pack   time.Duration // statistics into and out of the memory that is added up
+	Sum    time.Duration // adding up over the processes: waiting for the slowest, and the network
+	Update time.Duration
+	Bytes  int // that a process gave into the sum
 }
 
 // Result is how a run ended.
@@ -77,6 +89,7 @@ type run struct {
 	saved     time.Time // when the last checkpoint was written
 	savedStep uint64
 	ranks     ranks
+	times     StepTimes
 	state     backend.TrainerState
 	log       func(format string, args ...any)
 }
@@ -345,7 +358,12 @@ func (r *run) step(step uint64, own requests) error {
 	} else if err := r.sample(step, own); err != nil {
 		return err
 	}
+	began := time.Now()
 	err := r.trainer.Update(r.update(r.Rate * r.Schedule.Rate(step, r.total)))
+	r.times.Update = time.Since(began)
+	if r.o.Timed != nil {
+		r.o.Timed(r.times)
+	}
 	if diverged := (*backend.DivergedError)(nil); errors.As(err, &diverged) {
 		return r.ranks.agree(err) // all ranks have the same weights
 	}
@@ -354,13 +372,16 @@ func (r *run) step(step uint64, own requests) error {
 
 // sample runs the data and model phases of a step.
 func (r *run) sample(step uint64, own requests) error {
+	began := time.Now()
 	if err := r.load(step); err != nil {
 		return err
 	}
+	r.times = StepTimes{Read: time.Since(began)}
 	at := int(step%r.perEpoch) * r.Batch
 	n := min(r.Batch, r.data.Rows()-at)
 	first, _ := share(n, r.ranks.Size(), r.ranks.Rank())
 	// Chains of CD start at the configurations: without any there are none.
+	began = time.Now()
 	gathered := r.batch.Chains > 0 || r.algorithm() != backend.CD
 	if gathered {
 		batch := backend.TrainingBatch{Data: r.batch, FirstSample: uint32(first), Samples: n}
@@ -368,6 +389,7 @@ func (r *run) sample(step uint64, own requests) error {
 			return err
 		}
 	}
+	r.times.Sample = time.Since(began)
 	if !r.ranks.many() {
 		return nil
 	}
@@ -385,7 +407,13 @@ func (r *run) sample(step uint64, own requests) error {
 		chains = n
 	}
 	err := r.reduce(gathered, n, chains, own)
-	return errors.Join(err, <-next)
+	began = time.Now()
+	readErr := <-next
+	r.times.Read += time.Since(began)
+	if err == nil {
+		err = readErr
+	}
+	return err
 }
 
 // load reads this rank's part of the batch of a step.

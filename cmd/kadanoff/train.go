@@ -88,9 +88,9 @@ func newTrain(o *cli.Options) *cobra.Command {
 			if len(args) == 1 {
 				path = args[0]
 			}
-			return onRanks(cmd, peers, func(g comm.Group) error {
+			return cli.OnRanks(cmd, peers, "; --resume continues at the last checkpoint", func(g comm.Group) error {
 				code := func(err error) int { return cli.ExitCode(cmd.Context(), unfinished(err, run.Dir)) }
-				if err := settle(cmd, o, g); err != nil {
+				if err := o.Settle(cmd, g); err != nil {
 					return err
 				}
 				source, be, err := prepare(cmd, path)

@@ -16,6 +16,7 @@ func main() {
 	n := flag.Int("n", 400_000, "numbers in a sum")
 	repeats := flag.Int("repeats", 20, "sums")
 	timeout := flag.Duration("timeout", time.Minute, "of a collective")
+	collect := flag.Bool("gc", true, "collect garbage all the time; not for timing")
 	die := flag.String("die", "", "how the last rank ends before its third sum: kill, hang, exit0")
 	flag.Parse()
 	g, err := comm.Open(comm.Options{Timeout: *timeout})
@@ -23,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	if err := run(g, *n, *repeats, *die); err != nil {
+	if err := run(g, *n, *repeats, *collect, *die); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		g.Abort(1)
 	}
@@ -33,7 +34,7 @@ func main() {
 	}
 }
 
-func run(g comm.Group, n, repeats int, die string) error {
+func run(g comm.Group, n, repeats int, collect bool, die string) error {
 	rank, size := g.Rank(), g.Size()
 	hello := make([]byte, 1<<20+3)
 	if rank == size-1 {
@@ -53,7 +54,7 @@ func run(g comm.Group, n, repeats int, die string) error {
 	stop := make(chan bool)
 	defer close(stop)
 	go func() {
-		for {
+		for collect {
 			select {
 			case <-stop:
 				return

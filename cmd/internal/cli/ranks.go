@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -10,21 +10,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"kadanoff/backend"
-	"kadanoff/cmd/internal/cli"
 	"kadanoff/comm"
 )
 
-// onRanks runs a job on every process that mpirun or srun has started, or on
+// OnRanks runs a job on every process that mpirun or srun has started, or on
 // this one alone. Only rank 0 writes to stdout and stderr, unless a process
-// fails alone: then it says so and ends all.
-func onRanks(cmd *cobra.Command, timeout time.Duration, job func(comm.Group) error) error {
+// fails alone: then it says so and ends all. Advice follows the words on a lost
+// process, as "; do this".
+func OnRanks(cmd *cobra.Command, timeout time.Duration, advice string, job func(comm.Group) error) error {
 	if timeout <= 0 {
-		return cli.Usage("--peer-timeout %v: want more than 0", timeout)
+		return Usage("--peer-timeout %v: want more than 0", timeout)
 	}
 	stderr := cmd.ErrOrStderr()
 	g, err := comm.Open(comm.Options{Timeout: timeout, Lost: func(err error) {
-		fmt.Fprintf(stderr, "%s: %v; --resume continues at the last checkpoint\n", cmd.Root().Name(), err)
-		os.Exit(cli.LostPeer)
+		fmt.Fprintf(stderr, "%s: %v%s\n", cmd.Root().Name(), err, advice)
+		os.Exit(LostPeer)
 	}})
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func onRanks(cmd *cobra.Command, timeout time.Duration, job func(comm.Group) err
 	peer := (*comm.PeerError)(nil)
 	if err == nil || errors.As(err, &peer) {
 		if e := g.Close(); e != nil && err == nil {
-			return cli.PeerLost("%w", e)
+			return PeerLost("%w", e)
 		}
 	}
 	switch {
@@ -50,16 +50,16 @@ func onRanks(cmd *cobra.Command, timeout time.Duration, job func(comm.Group) err
 		return nil
 	case peer == nil:
 		fmt.Fprintf(stderr, "%s: rank %d: %v\n", cmd.Root().Name(), g.Rank(), err)
-		g.Abort(cli.ExitCode(cmd.Context(), err))
+		g.Abort(ExitCode(cmd.Context(), err))
 	case g.Rank() > 0:
-		return cli.Silent(peer.Code)
+		return Silent(peer.Code)
 	}
-	return &cli.Error{Code: peer.Code, Err: err}
+	return &Error{Code: peer.Code, Err: err}
 }
 
-// settle gives a process its share of its machine: threads, where the user has
+// Settle gives a process its share of its machine: threads, where the user has
 // not said how many, and a GPU of its own.
-func settle(cmd *cobra.Command, o *cli.Options, g comm.Group) error {
+func (o *Options) Settle(cmd *cobra.Command, g comm.Group) error {
 	p, err := comm.Locate(g)
 	if err != nil {
 		return err
