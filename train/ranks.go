@@ -116,11 +116,10 @@ func (r *run) reduce(gathered bool, samples, chains int, own requests) error {
 	visible, hidden := r.data.Width(), r.Hidden
 	g, began := &r.ranks, time.Now()
 	g.place(visible, hidden)
-	g.stats.Reset(visible, hidden, samples, chains)
-	if gathered {
-		if err := r.trainer.Statistics(&g.stats); err != nil {
-			return err
-		}
+	if !gathered {
+		g.stats.Reset(visible, hidden, samples, chains)
+	} else if err := r.trainer.Statistics(&g.stats); err != nil {
+		return err
 	}
 	at := 0
 	for _, x := range g.vectors() { // where the trainer has made slices of its own
