@@ -77,13 +77,22 @@ func (e *MismatchError) Error() string {
 	if e.Library == "" {
 		return fmt.Sprintf("the launcher started %d processes (%s), but no MPI library was found: install the launcher's own, or name it in %s", e.Launched, e.From, LibraryVar)
 	}
-	return fmt.Sprintf("the launcher started %d processes (%s), but %s connects %d: launcher and library do not belong together; name the right one in %s",
-		e.Launched, e.From, e.Library, e.Found, LibraryVar)
+	hint := ""
+	if e.From == slurm {
+		hint = ", or give srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH)"
+	}
+	return fmt.Sprintf("the launcher started %d processes (%s), but %s connects %d: launcher and library do not belong together; name the right one in %s%s",
+		e.Launched, e.From, e.Library, e.Found, LibraryVar, hint)
 }
 
 // launchers lists the variables in which launchers say how many processes they
 // started: Open MPI, MPICH and those like it, Slurm.
-var launchers = []string{"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}
+var launchers = []string{openMPILauncher, "PMI_SIZE", slurm}
+
+const (
+	openMPILauncher = "OMPI_COMM_WORLD_SIZE"
+	slurm           = "SLURM_STEP_NUM_TASKS"
+)
 
 // launched returns how many processes a launcher says it started, 0 without a
 // launcher.

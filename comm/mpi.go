@@ -67,7 +67,7 @@ func candidates(from string) []string {
 	ompi := []string{"libmpi.so.40"}
 	pmi := []string{"libmpi_abi.so.1", "libmpi.so.12", "libmpich.so.12"}
 	// Slurm with PMIx speaks to Open MPI; MPICH from Debian does not know PMIx.
-	if from == "OMPI_COMM_WORLD_SIZE" || from == "SLURM_STEP_NUM_TASKS" && os.Getenv("PMIX_RANK") != "" {
+	if from == openMPILauncher || from == slurm && os.Getenv("PMIX_RANK") != "" {
 		return append(ompi, pmi...)
 	}
 	return append(pmi, ompi...)

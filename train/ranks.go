@@ -59,7 +59,7 @@ func (r *run) requests(ctx context.Context, step uint64) requests {
 		q.stop = 1
 	case <-r.o.Checkpoint:
 		q.save = 1
-		r.log("checkpoint at step %d, as asked", step)
+		r.log("a checkpoint is asked for at step %d", step)
 	default:
 	}
 	if !r.ranks.root() {

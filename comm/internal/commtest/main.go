@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -117,6 +118,17 @@ func run(g comm.Group, n, repeats int, collect bool, die string) error {
 		if all[2*r] != byte(r) || all[2*r+1] != 42 {
 			return fmt.Errorf("rank %d: gathered %v", rank, all)
 		}
+	}
+	var own error
+	if rank == size-1 {
+		own = fmt.Errorf("rank %d has something to say", rank)
+	}
+	p := (*comm.PeerError)(nil)
+	if err := comm.Agree(g, own, func(error) int { return 9 }); !errors.As(err, &p) || p.Rank != size-1 || p.Code != 9 || p.Text != fmt.Sprintf("rank %d has something to say", size-1) || p.Err != own {
+		return fmt.Errorf("rank %d: agreed on %v", rank, err)
+	}
+	if place, err := comm.Locate(g); err != nil || place != (comm.Place{Rank: rank, Size: size, Sharing: size}) {
+		return fmt.Errorf("rank %d: runs at %+v, %v: want one machine and no binding", rank, place, err)
 	}
 	if rank == 0 {
 		fmt.Printf("commtest: %d ranks, sum of %d int64 in %.3f ms, %s\n", size, n, best.Seconds()*1e3, g.Library())
