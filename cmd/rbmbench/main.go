@@ -60,12 +60,16 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 	var cases []string
 	var model string
 	var chains int
+	var ranks rankFlags
 	c := &cobra.Command{
 		Use:     a.Name,
 		Short:   "Speed of " + a.Short,
 		Example: "  rbmbench " + a.Name + " --quick",
 		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if ranks.on {
+				return ranks.run(cmd, f, cases)
+			}
 			areas, note := []bench.Area{a}, ""
 			checks := false
 			if model != "" {
@@ -96,6 +100,9 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().StringSliceVar(&cases, "case", nil, "cases to time, by name or size")
+	if a.Name == "train" {
+		ranks.add(c)
+	}
 	if a.Name == "gibbs" {
 		c.Example += "\n  rbmbench gibbs --case 784x500x1000,300x200x500 --threads 1\n  rbmbench gibbs --model model.safetensors"
 		c.Flags().StringVar(&model, "model", "", "check and time the RBM in this safetensors or npz file")

@@ -119,7 +119,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), oneLine(message(ctx, err)))
+		if text := message(ctx, err); text != "" {
+			fmt.Fprintf(stderr, "%s: %s\n", root.Name(), oneLine(text))
+		}
 	}
 	return ExitCode(ctx, err)
 }

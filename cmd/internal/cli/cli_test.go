@@ -64,6 +64,14 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// What another process has said is not said again.
+func TestSilent(t *testing.T) {
+	code, stdout, stderr := try(func(*Options, *cobra.Command) error { return Silent(CannotFinish) }, "do")
+	if code != CannotFinish || stdout+stderr != "" {
+		t.Errorf("exit %d, %q", code, stdout+stderr)
+	}
+}
+
 func TestWrongUseIsOneLine(t *testing.T) {
 	t.Setenv(isa.EnvVar, "")
 	for _, line := range []string{

@@ -56,6 +56,10 @@ func Unfinished(format string, args ...any) error { return coded(CannotFinish, f
 // PeerLost reports that another process of the job was lost (exit 75).
 func PeerLost(format string, args ...any) error { return coded(LostPeer, format, args) }
 
+// Silent is an error without a message, for a process of several: another one
+// has said what is wrong.
+func Silent(code int) error { return &Error{Code: code, Err: errors.New("")} }
+
 // signalError is the cause of a context that a signal cancelled.
 type signalError struct{ sig syscall.Signal }
 
