@@ -4,6 +4,8 @@ package main
 
 import (
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -66,6 +68,12 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 		Example: "  rbmbench " + a.Name + " --quick",
 		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("case") && (len(cases) == 0 || slices.Contains(cases, "")) {
+				return cli.Usage("--case %q: want names or sizes separated by commas", strings.Join(cases, ","))
+			}
+			if cmd.Flags().Changed("chains") && model == "" {
+				return cli.Usage("--chains goes with --model: without it the number of chains is in --case VISIBLExHIDDENxCHAINS")
+			}
 			areas, note := []bench.Area{a}, ""
 			checks := false
 			if model != "" {
