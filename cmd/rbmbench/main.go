@@ -4,6 +4,8 @@ package main
 
 import (
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -69,6 +71,12 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ranks.on {
 				return ranks.run(cmd, f, cases)
+			}
+			if cmd.Flags().Changed("case") && (len(cases) == 0 || slices.Contains(cases, "")) {
+				return cli.Usage("--case %q: want names or sizes separated by commas", strings.Join(cases, ","))
+			}
+			if cmd.Flags().Changed("chains") && model == "" {
+				return cli.Usage("--chains goes with --model: without it the number of chains is in --case VISIBLExHIDDENxCHAINS")
 			}
 			areas, note := []bench.Area{a}, ""
 			checks := false

@@ -48,6 +48,7 @@ func NewRoot(name, short, example string) (*cobra.Command, *Options) {
 		PersistentPreRunE:  func(*cobra.Command, []string) error { return o.check() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of everything that involves chance")

@@ -85,6 +85,18 @@ func TestWrongUseIsOneLine(t *testing.T) {
 	}
 }
 
+func TestWrongFlagSaysWhatIsRight(t *testing.T) {
+	for line, want := range map[string]string{
+		"do --threads x": `tool: --threads "x": want a whole number` + "\n",
+		"do --seed -1":   `tool: --seed "-1": want a whole number of at least 0` + "\n",
+		"do --nosuch":    "tool: unknown flag: --nosuch: tool do --help lists those that there are\n",
+	} {
+		if code, _, stderr := try(nil, strings.Fields(line)...); code != BadUse || stderr != want {
+			t.Errorf("tool %s: exit %d, %q; want %d, %q", line, code, stderr, BadUse, want)
+		}
+	}
+}
+
 func TestMissingInstructionSet(t *testing.T) {
 	missing := isa.NEON
 	if isa.Has(missing) {
