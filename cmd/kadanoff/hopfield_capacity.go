@@ -24,6 +24,20 @@ type keptRow struct {
 	Sweeps         cli.Float `json:"sweeps"`
 }
 
+// capacityResult has the capacity where two neighbouring sizes' fractions
+// retrieved cross.
+type capacityResult struct {
+	Points    []keptRow     `json:"points"`
+	Crossings []crossingRow `json:"crossings,omitempty"`
+}
+
+type crossingRow struct {
+	Small    int       `json:"small"`
+	Large    int       `json:"large"`
+	Capacity cli.Float `json:"capacity"`
+	Error    cli.Float `json:"error"`
+}
+
 func newHopfieldCapacity(o *cli.Options) *cobra.Command {
 	var units, loads, rule, dynamics string
 	var nets, sweeps int
@@ -35,8 +49,10 @@ func newHopfieldCapacity(o *cli.Options) *cobra.Command {
 			"--noise from a copy with that fraction of the units turned over, and gives the overlap of where it ends,\n" +
 			"the fraction retrieved (overlap of 0.9 or more), the fraction that has come to rest, and the updates of\n" +
 			"every unit until then: means over independent networks, with standard errors.\n" +
-			"In large networks Hebb's rule keeps 0.138 patterns a unit.",
-		Example: "  kadanoff hopfield capacity --units 250,500 --loads 0.10,0.12,0.14,0.16 --nets 10",
+			"In large networks Hebb's rule keeps 0.138 patterns a unit. Below that load the larger of two networks\n" +
+			"retrieves more, above it fewer: of two neighbouring sizes the crossing is given, from a line through the\n" +
+			"difference over all loads, with its standard error.",
+		Example: "  kadanoff hopfield capacity --units 500,2000 --loads 0.128,0.132,0.136,0.14,0.144,0.148 --nets 10",
 		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			sizes, err := finiteList("units", units)
@@ -82,20 +98,33 @@ func newHopfieldCapacity(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer b.Close()
-			var rows []keptRow
-			for _, e := range jobs {
+			var result capacityResult
+			curves := make([][]*hopfield.Kept, len(sizes))
+			for i, e := range jobs {
 				k, err := e.Run(cmd.Context(), b)
 				if err != nil {
 					return fmt.Errorf("%d patterns on %d units: %w", e.Patterns, e.Units, err)
 				}
-				rows = append(rows, keptRow{
+				curves[i/len(at)] = append(curves[i/len(at)], k)
+				result.Points = append(result.Points, keptRow{
 					Units: e.Units, Patterns: e.Patterns, Load: cli.Float(k.Load),
 					Overlap: cli.Float(k.Overlap.Mean), OverlapError: cli.Float(k.Overlap.Error),
 					Retrieved: cli.Float(k.Retrieved.Mean), RetrievedError: cli.Float(k.Retrieved.Error),
 					Settled: cli.Float(k.Settled.Mean), Sweeps: cli.Float(k.Sweeps.Mean),
 				})
 			}
-			return o.Print(cmd, rows)
+			for i := range len(sizes) - 1 {
+				if e.PseudoInverse {
+					break // it has no such capacity
+				}
+				small, large := int(sizes[i]), int(sizes[i+1])
+				if c, err := hopfield.Crossing(curves[i], curves[i+1]); err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "no crossing of %d and %d units: %v\n", small, large, err)
+				} else {
+					result.Crossings = append(result.Crossings, crossingRow{small, large, cli.Float(c.Mean), cli.Float(c.Error)})
+				}
+			}
+			return o.Print(cmd, result)
 		},
 	}
 	f := cmd.Flags()

@@ -46,15 +46,31 @@ func TestHopfield(t *testing.T) {
 }
 
 func TestHopfieldCapacity(t *testing.T) {
-	var rows []struct {
-		Units, Patterns          int
-		Load, Overlap, Retrieved float64
-		Error                    float64 `json:"overlap_error"`
-		Sweeps                   float64
+	var r struct {
+		Points []struct {
+			Units, Patterns          int
+			Load, Overlap, Retrieved float64
+			Error                    float64 `json:"overlap_error"`
+			Sweeps                   float64
+		}
+		Crossings []struct {
+			Small, Large    int
+			Capacity, Error float64
+		}
 	}
-	runJSON(t, &rows, "hopfield", "capacity", "--units", "50,100", "--loads", "0.04,0.5", "--nets", "3")
+	runJSON(t, &r, "hopfield", "capacity", "--units", "50,100", "--loads", "0.04,0.5", "--nets", "3")
+	rows := r.Points
 	if len(rows) != 4 || rows[2].Units != 100 || rows[2].Patterns != 4 || rows[2].Retrieved < 0.99 || rows[3].Overlap > 0.8 {
 		t.Errorf("%+v", rows)
+	}
+	if len(r.Crossings) != 0 {
+		t.Errorf("crossings %+v from loads far from the capacity", r.Crossings)
+	}
+	r.Points = nil
+	runJSON(t, &r, "hopfield", "capacity", "--units", "100,400", "--loads", "0.12,0.14,0.16", "--nets", "8")
+	// Sizes as small as these cross near the capacity of large ones, not at it.
+	if c := r.Crossings; len(c) != 1 || c[0].Small != 100 || c[0].Large != 400 || !(c[0].Error > 0 && c[0].Capacity > 0.11 && c[0].Capacity < 0.16) {
+		t.Errorf("crossings %+v of %+v", c, r.Points)
 	}
 }
 

@@ -88,6 +88,52 @@ func (e Experiment) learn(p Patterns) (*Net, error) {
 	return Hebb(p, 1/float64(e.Units))
 }
 
+// Crossing estimates the capacity from the fractions retrieved at two sizes:
+// below the capacity the larger network keeps more, above it fewer, so the
+// curves cross near it, however they are rounded off by their finite sizes.
+// It returns the zero of the line that fits the difference, weighted by its
+// errors, over all loads, which should lie close around it; both sizes must
+// have been measured at the same loads, up to a thousandth.
+func Crossing(small, large []*Kept) (Measured, error) {
+	if len(small) != len(large) || len(small) < 2 {
+		return Measured{}, fmt.Errorf("%d and %d loads, want the same ones, at least two", len(small), len(large))
+	}
+	// Difference = a + b (load − centre), centre chosen to make a and b
+	// independent.
+	var weight, centre float64
+	w, x, y := make([]float64, len(small)), make([]float64, len(small)), make([]float64, len(small))
+	for i := range small {
+		if math.Abs(small[i].Load-large[i].Load) > 1e-3 {
+			return Measured{}, fmt.Errorf("loads %.4g and %.4g, want the same ones", small[i].Load, large[i].Load)
+		}
+		v := small[i].Retrieved.Error*small[i].Retrieved.Error + large[i].Retrieved.Error*large[i].Retrieved.Error
+		if !(v > 0) {
+			return Measured{}, fmt.Errorf("load %.4g: no error of the fractions retrieved, want a load nearer to the capacity", small[i].Load)
+		}
+		w[i], x[i], y[i] = 1/v, (small[i].Load+large[i].Load)/2, large[i].Retrieved.Mean-small[i].Retrieved.Mean
+		weight += w[i]
+		centre += float64(w[i] * x[i])
+	}
+	centre /= weight
+	var a, b, spread float64
+	for i := range w {
+		d := x[i] - centre
+		a += float64(w[i] * y[i])
+		b += float64(w[i] * d * y[i])
+		spread += float64(w[i] * d * d)
+	}
+	if !(spread > 0) {
+		return Measured{}, fmt.Errorf("all loads are %.4g, want at least two", centre)
+	}
+	a, b = a/weight, b/spread
+	errA, errB := 1/math.Sqrt(weight), 1/math.Sqrt(spread)
+	if !(b < -2*errB) {
+		return Measured{}, fmt.Errorf("the difference between the sizes changes by %.3g ± %.3g with the load, want a fall: loads further apart, or more networks", b, errB)
+	}
+	zero := -a / b
+	return Measured{centre + zero, math.Hypot(errA, zero*errB) / math.Abs(b)}, nil
+}
+
 // sample collects one number of each network.
 type sample []float64
 

@@ -2,6 +2,7 @@ package hopfield
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -68,5 +69,48 @@ func TestFirstStep(t *testing.T) {
 	want := math.Erf(n / math.Sqrt(2*n*p))
 	if d := math.Abs(k.Overlap.Mean - want); d > 5*k.Overlap.Error || k.Overlap.Error > 0.002 {
 		t.Errorf("overlap after one step is %v ± %v, want %v", k.Overlap.Mean, k.Overlap.Error, want)
+	}
+}
+
+func TestCrossing(t *testing.T) {
+	curve := func(slope float64, loads ...float64) []*Kept {
+		var list []*Kept
+		for _, x := range loads {
+			list = append(list, &Kept{Load: x, Retrieved: Measured{0.9 - slope*(x-0.14), 0.01}})
+		}
+		return list
+	}
+	loads := []float64{0.13, 0.135, 0.15, 0.16}
+	small, large := curve(1, loads...), curve(5, loads...)
+	c, err := Crossing(small, large)
+	if err != nil || math.Abs(c.Mean-0.14) > 1e-12 || !(c.Error > 0) {
+		t.Fatalf("%+v, %v: want a crossing at 0.14", c, err)
+	}
+	// The error is what independent noise of the points makes of the zero.
+	moved := 0.
+	for i := range large {
+		shift := curve(5, loads...)
+		shift[i].Retrieved.Mean += 1e-6
+		m, err := Crossing(small, shift)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved += math.Pow((m.Mean-c.Mean)/1e-6*0.01, 2) * 2 // both curves
+	}
+	if math.Abs(math.Sqrt(moved)/c.Error-1) > 1e-3 {
+		t.Errorf("error %v, want %v", c.Error, math.Sqrt(moved))
+	}
+	for what, pair := range map[string][2][]*Kept{
+		"at least two": {small[:1], large[:1]}, "loads 0.13 and 0.2": {curve(1, 0.13, 0.15), curve(5, 0.2, 0.15)}, "4 and 3 loads": {small, large[:3]},
+		"want a fall": {large, small}, "all loads are 0.15": {curve(1, 0.15, 0.15), curve(5, 0.15, 0.15)},
+	} {
+		if _, err := Crossing(pair[0], pair[1]); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	small[2].Retrieved.Error = 0
+	large[2].Retrieved.Error = 0
+	if _, err := Crossing(small, large); err == nil || !strings.Contains(err.Error(), fmt.Sprint("load ", 0.15)) {
+		t.Errorf("a point without errors: %v", err)
 	}
 }
