@@ -83,3 +83,7 @@ peers: build ## ours beside numpy and torch (installs them to bench/peers/venv)
 .PHONY: mpi-check
 mpi-check: ## processes under Open MPI and MPICH, installed from Debian where possible
 	.ci/mpi-check
+
+.PHONY: soak
+soak: ## a hundred killed and hanging ranks under the MPIs that are here (long)
+	KADANOFF_TEST_KILLS=100 KADANOFF_TEST_RANKS=4 go test -count=1 -timeout 60m -v -run 'MPI|Killed' ./cmd/kadanoff

@@ -144,8 +144,11 @@ func (j *EnumerateJob) Check() error {
 		return fmt.Errorf("%d lowest states, want at most %d", j.Lowest, MaxLowest)
 	}
 	for _, b := range j.Betas {
-		if !(b >= 0) || !(b*j.Step()*MaxEnumerateSum < 1e300) {
+		if !(b >= 0) {
 			return fmt.Errorf("beta %v, want a number of 0 or more", b)
+		}
+		if !(b*j.Step()*MaxEnumerateSum < 1e300) {
+			return fmt.Errorf("beta %v for energies in steps of %.3g: beta times an energy may exceed 1e300, want a smaller beta or couplings", b, j.Step())
 		}
 	}
 	if j.Moments && len(j.Betas) == 0 {

@@ -105,10 +105,10 @@ type Annealer interface {
 	//	    spread[k] = max(0, mean over c of d² − (mean of d)²),  d what was added
 	//	    if k < len(way)−2: SetMix(way[k+1]), Sweep(1)
 	//
-	// for an RBM with the weights and biases of n, which are the sampler's.
-	// spread may be nil. It returns false, and has done nothing, where the
+	// for an RBM whose biases, which are the sampler's, are given. spread may be
+	// nil. It returns false, and has done nothing, where the
 	// sampler is of another kind: not an RBM at T = 1 with a Base, or clamped.
-	Anneal(ctx context.Context, n *spin.Network, way []uint32, weights, spread []float64) (bool, error)
+	Anneal(ctx context.Context, bias []int32, way []uint32, weights, spread []float64) (bool, error)
 }
 
 // Spread is the variance of d as Annealer has it, the sums fused and in the

@@ -86,7 +86,8 @@ type TrainerSpec struct {
 type TrainingBatch struct {
 	Data *spin.Batch // visible units
 	// FirstSample is the index in the whole batch of Samples configurations of
-	// the first one in Data; Samples = 0 stands for all being there.
+	// the first one in Data; Samples = 0 stands for all being there. With
+	// Samples, a trainer that keeps chains takes a Data without any.
 	FirstSample uint32
 	Samples     int
 }
@@ -281,7 +282,7 @@ func (s *TrainerSpec) Counts(batch *TrainingBatch) (samples, chains int, err err
 	if err := CheckStates(batch.Data, s.Model.Layers[0], -1); err != nil {
 		return 0, 0, err
 	}
-	if batch.Data.Chains < 1 {
+	if batch.Data.Chains < 1 && (batch.Samples < 1 || s.Algorithm == CD) {
 		return 0, 0, errors.New("batch is empty")
 	}
 	samples, chains = batch.Samples, s.Total()

@@ -305,6 +305,9 @@ func (tm *timing) run(ctx context.Context) (records []Record, err error) {
 		}
 	}()
 	for _, t := range tm.targets {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		w, err := tm.benchmark.Prepare(ctx, t)
 		if err != nil {
 			return nil, fmt.Errorf("%s on %s: %w", tm.benchmark.Name, t, err)

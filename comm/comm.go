@@ -11,9 +11,7 @@ package comm
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -79,13 +77,22 @@ func (e *MismatchError) Error() string {
 	if e.Library == "" {
 		return fmt.Sprintf("the launcher started %d processes (%s), but no MPI library was found: install the launcher's own, or name it in %s", e.Launched, e.From, LibraryVar)
 	}
-	return fmt.Sprintf("the launcher started %d processes (%s), but %s connects %d: launcher and library do not belong together; name the right one in %s",
-		e.Launched, e.From, e.Library, e.Found, LibraryVar)
+	hint := ""
+	if e.From == slurm {
+		hint = ", or give srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH)"
+	}
+	return fmt.Sprintf("the launcher started %d processes (%s), but %s connects %d: launcher and library do not belong together; name the right one in %s%s",
+		e.Launched, e.From, e.Library, e.Found, LibraryVar, hint)
 }
 
 // launchers lists the variables in which launchers say how many processes they
 // started: Open MPI, MPICH and those like it, Slurm.
-var launchers = []string{"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}
+var launchers = []string{openMPILauncher, "PMI_SIZE", slurm}
+
+const (
+	openMPILauncher = "OMPI_COMM_WORLD_SIZE"
+	slurm           = "SLURM_STEP_NUM_TASKS"
+)
 
 // launched returns how many processes a launcher says it started, 0 without a
 // launcher.
@@ -116,33 +123,6 @@ func Open(o Options) (Group, error) {
 		return one{}, nil
 	}
 	return openMPI(o, n, from)
-}
-
-// OneCore reports that this process may run on one core only, on a machine that
-// has more: the default of some launchers.
-func OneCore() bool {
-	return runtime.NumCPU() == 1 && countCPUs("/sys/devices/system/cpu/online") > 1
-}
-
-// countCPUs counts the entries of a list like 0-3,8: 0 if there is none.
-func countCPUs(path string) int {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	n := 0
-	for part := range strings.SplitSeq(strings.TrimSpace(string(text)), ",") {
-		lo, hi, ok := strings.Cut(part, "-")
-		if !ok {
-			hi = lo
-		}
-		a, err1 := strconv.Atoi(lo)
-		b, err2 := strconv.Atoi(hi)
-		if err1 == nil && err2 == nil && b >= a {
-			n += b - a + 1
-		}
-	}
-	return n
 }
 
 // One returns the group of this process alone.

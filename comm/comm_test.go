@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -63,6 +65,9 @@ func TestMismatchError(t *testing.T) {
 	if !errors.As(err, &m) || err.Error() == (&MismatchError{Launched: 4, From: "PMI_SIZE"}).Error() {
 		t.Error("a missing library and a wrong one read alike")
 	}
+	if err := (&MismatchError{Launched: 4, From: slurm, Found: 1, Library: "MPICH"}).Error(); !strings.Contains(err, "--mpi=pmix") {
+		t.Errorf("%s: no word on what srun wants", err)
+	}
 }
 
 func TestCountCPUs(t *testing.T) {
@@ -77,5 +82,44 @@ func TestCountCPUs(t *testing.T) {
 	}
 	if countCPUs(f+".none") != 0 {
 		t.Error("a missing list has processors")
+	}
+}
+
+// Agree tells every rank what the lowest failing one has to say; a group of one
+// keeps its error.
+func TestAgreeAlone(t *testing.T) {
+	want := errors.New("x")
+	if err := Agree(One(), want, nil); err != want {
+		t.Errorf("%v, want the error itself", err)
+	}
+	if err := Agree(One(), nil, nil); err != nil {
+		t.Error(err)
+	}
+	if p, err := Locate(One()); err != nil || p != (Place{Size: 1, Sharing: 1}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestAllowedCPUs(t *testing.T) {
+	if got := allowedCPUs("Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t0-3,7\nMems_allowed_list:\t0\n"); got != "0-3,7" {
+		t.Errorf("%q", got)
+	}
+	if got := allowedCPUs("Name:\tx\n"); got != "" {
+		t.Errorf("%q of a status without a list", got)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	x := []int32{1, -1}
+	b := Bytes(x)
+	if len(b) != 8 || !slices.Equal(b[4:], []byte{255, 255, 255, 255}) {
+		t.Errorf("% x", b)
+	}
+	copy(b[:4], b[4:])
+	if x[0] != -1 {
+		t.Error("the bytes are not the memory of the numbers")
+	}
+	if len(Bytes([]float64(nil))) != 0 {
+		t.Error("no numbers have bytes")
 	}
 }

@@ -66,7 +66,8 @@ func candidates(from string) []string {
 	}
 	ompi := []string{"libmpi.so.40"}
 	pmi := []string{"libmpi_abi.so.1", "libmpi.so.12", "libmpich.so.12"}
-	if from == "OMPI_COMM_WORLD_SIZE" {
+	// Slurm with PMIx speaks to Open MPI; MPICH from Debian does not know PMIx.
+	if from == openMPILauncher || from == slurm && os.Getenv("PMIX_RANK") != "" {
 		return append(ompi, pmi...)
 	}
 	return append(pmi, ompi...)
@@ -108,9 +109,15 @@ func openMPI(o Options, n int, from string) (Group, error) {
 	if err := w.bind(lib); err != nil {
 		return nil, fmt.Errorf("%s is no MPI library: %w", w.file, err)
 	}
+	// Initialisation waits for all processes of the launcher.
+	watchdog := time.AfterFunc(o.Timeout, func() {
+		o.Lost(fmt.Errorf("MPI_Init has waited %v for %d processes: one of them is lost", o.Timeout, n))
+	})
 	started := make(chan error)
 	go w.serve(started)
-	if err := <-started; err != nil {
+	err := <-started
+	watchdog.Stop()
+	if err != nil {
 		return nil, err
 	}
 	if w.size != n {

@@ -273,6 +273,23 @@ func (r *run) save(step uint64) error {
 	if err := r.trainer.Save(&r.state); err != nil {
 		return err
 	}
+	if err := r.sameModel(); err != nil {
+		return err
+	}
+	state := r.state
+	var err error
+	if state.Chains, err = r.whole(r.state.Chains); err != nil {
+		return err
+	}
+	if r.ranks.root() {
+		err = r.writeCheckpoint(step, state)
+	}
+	r.saved, r.savedStep = time.Now(), step
+	return r.ranks.agree(err)
+}
+
+// writeCheckpoint writes a state with the chains of all ranks.
+func (r *run) writeCheckpoint(step uint64, state backend.TrainerState) error {
 	if err := r.monitor.sync(); err != nil {
 		return err
 	}
@@ -282,7 +299,7 @@ func (r *run) save(step uint64) error {
 			Config: r.Config, Data: r.digest, Visible: r.data.Width(), Step: step,
 			Seconds: r.seconds + time.Since(r.started).Seconds(), Best: r.best.epoch, BestScore: r.best.score,
 		},
-		state: r.state, best: r.best,
+		state: state, best: r.best,
 	}
 	if err := c.write(); err != nil {
 		return err

@@ -363,7 +363,7 @@ func (w *walk) energies(ctx context.Context, s backend.Sampler, a, b uint32, f [
 func (w *walk) along(ctx context.Context, s backend.Sampler, way path, chains int, spread []float64) ([]float64, error) {
 	x := make([]float64, chains)
 	if a, ok := s.(backend.Annealer); ok {
-		if done, err := a.Anneal(ctx, w.q, way, x, spread); done || err != nil {
+		if done, err := a.Anneal(ctx, w.q.Bias, way, x, spread); done || err != nil {
 			return x, err
 		}
 	}

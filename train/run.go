@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kadanoff/backend"
+	"kadanoff/comm"
 	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 	"kadanoff/spin/philox"
@@ -31,6 +32,26 @@ type Options struct {
 	Checkpoint <-chan os.Signal
 	// Log, if not nil, receives lines on how the run goes.
 	Log func(format string, args ...any)
+
+	// Group is the processes that share the run; nil for this one alone. All
+	// of them call Run with the same settings and data. Rank 0 alone reads and
+	// writes Dir, measures and logs.
+	Group comm.Group
+	// Timed, if not nil, is called after every step, on every process.
+	Timed func(StepTimes)
+	// Code returns the exit code that an error asks for: when one process
+	// fails in a way that all know of, all end with its code. Nil stands for 1.
+	Code func(error) int
+}
+
+// StepTimes says where the time of a step went.
+type StepTimes struct {
+	Read   time.Duration // waiting for the batch
+	Sample time.Duration // data and model phase
+	Pack   time.Duration // statistics into and out of the memory that is added up
+	Sum    time.Duration // adding up over the processes: waiting for the slowest, and the network
+	Update time.Duration
+	Bytes  int // that a process gave into the sum
 }
 
 // Result is how a run ended.
@@ -57,14 +78,20 @@ type run struct {
 	order    []uint32
 	epoch    uint64 // that order belongs to
 	batch    *spin.Batch
+	loaded   uint64 // step that batch belongs to, plus 1
 	rows     []uint64
 	digest   string
 	monitor  *monitor
 	best     best
 	started  time.Time
 	seconds  float64 // before this process
-	state    backend.TrainerState
-	log      func(format string, args ...any)
+
+	saved     time.Time // when the last checkpoint was written
+	savedStep uint64
+	ranks     ranks
+	times     StepTimes
+	state     backend.TrainerState
+	log       func(format string, args ...any)
 }
 
 // best is the model that early stopping returns to.
@@ -76,45 +103,83 @@ type best struct {
 
 // Run trains a model on data and returns when it is done, when ctx ends, or
 // when it cannot go on. Whatever the reason, the last checkpoint in o.Dir
-// continues it.
+// continues it, on any number of processes: the result does not depend on them.
+//
+// On several processes, an error that is a *comm.PeerError has reached all of
+// them; any other leaves the others waiting, and the caller must end the group.
 func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Options) (*Result, error) {
-	if c.Chains == 0 && c.Algorithm != "cd" {
-		c.Chains = min(c.Batch, data.Rows())
-	}
-	c.Batch = min(c.Batch, data.Rows())
-	if c.ExactGradient {
-		c.Batch = data.Rows()
-	}
-	if err := c.Check(); err != nil {
-		return nil, err
-	}
-	if c.Patience > 0 && o.Validation == nil {
-		return nil, fmt.Errorf("--patience %d: early stopping wants --validation FILE", c.Patience)
-	}
-	if o.Validation != nil && o.Validation.Width() != data.Width() {
-		return nil, fmt.Errorf("validation data have %d units, the training data %d", o.Validation.Width(), data.Width())
-	}
 	o.Keep = max(o.Keep, 1)
 	r := &run{Config: c, o: o, be: be, data: data, started: time.Now(), log: o.Log, epoch: ^uint64(0)}
-	if r.log == nil {
+	r.ranks = ranks{Group: o.Group, code: o.Code}
+	if r.ranks.Group == nil {
+		r.ranks.Group = comm.One()
+	}
+	if r.ranks.code == nil {
+		r.ranks.code = func(error) int { return 1 }
+	}
+	if r.log == nil || !r.ranks.root() {
 		r.log = func(string, ...any) {}
 	}
-	r.perEpoch = uint64((data.Rows() + c.Batch - 1) / c.Batch)
-	r.total = r.perEpoch * uint64(c.Epochs)
-	var err error
-	if r.digest, err = digest(data); err != nil {
-		return nil, err
-	}
-	found, err := prepare(o.Dir, o.Resume, r.log)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.open(found); err != nil {
+	if err := r.begin(); err != nil {
 		return nil, err
 	}
 	defer r.trainer.Close()
-	defer r.monitor.close()
+	if r.monitor != nil {
+		defer r.monitor.close()
+	}
 	return r.loop(ctx)
+}
+
+// check completes the settings and reports what is wrong with them.
+func (r *run) check() error {
+	c := &r.Config
+	if c.Chains == 0 && c.Algorithm != "cd" {
+		c.Chains = min(c.Batch, r.data.Rows())
+	}
+	c.Batch = min(c.Batch, r.data.Rows())
+	if c.ExactGradient {
+		c.Batch = r.data.Rows()
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if c.Patience > 0 && r.o.Validation == nil {
+		return fmt.Errorf("--patience %d: early stopping wants --validation FILE", c.Patience)
+	}
+	if v := r.o.Validation; v != nil && v.Width() != r.data.Width() {
+		return fmt.Errorf("validation data have %d units, the training data %d", v.Width(), r.data.Width())
+	}
+	return nil
+}
+
+// begin makes the trainer, at the beginning of the run or where the last
+// checkpoint left it.
+func (r *run) begin() (err error) {
+	if err = r.check(); err == nil {
+		r.digest, err = digest(r.data)
+	}
+	if n := r.ranks.Size(); err == nil && r.Algorithm != "cd" && r.Chains < n {
+		err = fmt.Errorf("--chains %d: want at least one for each of %d processes", r.Chains, n)
+	}
+	if err := r.ranks.agree(err); err != nil {
+		return err
+	}
+	if err := r.sameJob(); err != nil {
+		return err
+	}
+	r.perEpoch = uint64((r.data.Rows() + r.Batch - 1) / r.Batch)
+	r.total = r.perEpoch * uint64(r.Epochs)
+	var found *checkpoint
+	if r.ranks.root() {
+		found, err = prepare(r.o.Dir, r.o.Resume, r.log)
+	}
+	if err := r.ranks.agree(err); err != nil {
+		return err
+	}
+	if found, err = r.spread(found); err != nil {
+		return err
+	}
+	return r.ranks.agree(r.open(found))
 }
 
 // open makes the trainer, at its beginning or at the checkpoint found.
@@ -131,6 +196,10 @@ func (r *run) open(found *checkpoint) error {
 		Model: model, Algorithm: r.algorithm(), K: r.K, Seed: r.Seed, Chains: r.Chains,
 		Temperatures: r.ladder(), Tied: r.Tied,
 	}
+	if r.algorithm() != backend.CD {
+		from, to := share(r.Chains, r.ranks.Size(), r.ranks.Rank())
+		spec.FirstChain, spec.Chains, spec.TotalChains = uint32(from), to-from, r.Chains
+	}
 	if r.ExactGradient {
 		if r.exact, err = newExactData(r.data, r.Hidden); err != nil {
 			return err
@@ -139,14 +208,16 @@ func (r *run) open(found *checkpoint) error {
 	if r.trainer, err = r.be.NewTrainer(spec); err != nil {
 		return err
 	}
-	if r.monitor, err = newMonitor(r); err != nil {
-		return err
+	if r.ranks.root() {
+		if r.monitor, err = newMonitor(r); err != nil {
+			return err
+		}
 	}
 	if found != nil {
 		if err := r.restore(found); err != nil {
 			return err
 		}
-		return r.monitor.resume(r.o.Dir, r.state.Step)
+		return r.resumeMonitor()
 	}
 	if err := r.trainer.Save(&r.state); err != nil {
 		return err
@@ -164,7 +235,15 @@ func (r *run) open(found *checkpoint) error {
 	if err := r.trainer.Load(&r.state); err != nil {
 		return err
 	}
-	return r.monitor.resume(r.o.Dir, 0)
+	return r.resumeMonitor()
+}
+
+// resumeMonitor opens the metrics on the rank that writes them.
+func (r *run) resumeMonitor() error {
+	if r.monitor == nil {
+		return nil
+	}
+	return r.monitor.resume(r.o.Dir, r.state.Step)
 }
 
 func fill(x []float64, v float64) {
@@ -182,6 +261,7 @@ func (r *run) restore(c *checkpoint) error {
 		return fmt.Errorf("%s: the data are not those that the run began with", c.path)
 	}
 	r.state, r.best, r.seconds = c.state, c.best, c.meta.Seconds
+	r.state.Chains = r.part(c.state.Chains)
 	if err := r.trainer.Load(&r.state); err != nil {
 		return fmt.Errorf("%s: %w", c.path, err)
 	}
@@ -192,34 +272,30 @@ func (r *run) restore(c *checkpoint) error {
 // loop runs steps until the end.
 func (r *run) loop(ctx context.Context) (*Result, error) {
 	step := r.state.Step
-	last, lastStep := time.Now(), step
-	done := r.over(step)
-	for !done {
-		var stop error
-		select {
-		case <-ctx.Done():
-			stop = context.Cause(ctx)
-			if errors.Is(ctx.Err(), context.Canceled) {
-				stop = ctx.Err()
-			}
-		case s := <-r.o.Checkpoint:
+	r.saved, r.savedStep = time.Now(), step
+	for done := r.over(step); !done; {
+		// What several ranks want is known after the sums of the next step.
+		var now, own requests
+		if r.ranks.many() {
+			now = r.ranks.asked
+		} else {
+			now = r.requests(ctx, step)
+		}
+		if now != (requests{}) {
 			if err := r.save(step); err != nil {
 				return nil, err
 			}
-			r.log("%v: checkpoint at step %d", s, step)
-		default:
-		}
-		limit := r.o.TimeLimit > 0 && time.Since(r.started) > r.o.TimeLimit
-		if stop != nil || limit {
-			if err := r.save(step); err != nil {
-				return nil, err
+			if now.stop > 0 {
+				return nil, r.stopped(ctx)
 			}
-			if stop != nil {
-				return nil, stop
+			if now.limit > 0 {
+				return r.result(step, false, "time limit"), nil
 			}
-			return r.result(step, false, "time limit"), nil
 		}
-		if err := r.step(step); err != nil {
+		if r.ranks.many() {
+			own = r.requests(ctx, step)
+		}
+		if err := r.step(step, own); err != nil {
 			return nil, err
 		}
 		step++
@@ -229,20 +305,21 @@ func (r *run) loop(ctx context.Context) (*Result, error) {
 			}
 		}
 		done = r.over(step)
-		due := r.o.CheckpointSteps > 0 && step%r.o.CheckpointSteps == 0 ||
-			r.o.CheckpointTime > 0 && step > lastStep && time.Since(last) >= r.o.CheckpointTime
-		if due || done {
+		if done || r.o.CheckpointSteps > 0 && step%r.o.CheckpointSteps == 0 {
 			if err := r.save(step); err != nil {
 				return nil, err
 			}
-			last, lastStep = time.Now(), step
 		}
 	}
 	reason := ""
 	if step < r.total {
 		reason = fmt.Sprintf("no better validation score in %d epochs", r.Patience)
 	}
-	if err := r.finish(); err != nil {
+	var err error
+	if r.ranks.root() {
+		err = r.finish()
+	}
+	if err := r.ranks.agree(err); err != nil {
 		return nil, err
 	}
 	res := r.result(step, true, reason)
@@ -268,25 +345,82 @@ func (r *run) over(step uint64) bool {
 }
 
 // step runs one step. It is not cut short: half a step could not be continued.
-func (r *run) step(step uint64) error {
+func (r *run) step(step uint64, own requests) error {
 	if r.exact != nil {
 		if err := r.exactStep(); err != nil {
 			return err
 		}
-	} else {
-		batch, err := r.load(step)
-		if err != nil {
-			return err
+		if r.ranks.many() {
+			if err := r.ranks.sumRequests(own); err != nil {
+				return err
+			}
 		}
-		if err := r.trainer.Gather(context.Background(), backend.TrainingBatch{Data: batch}); err != nil {
+	} else if err := r.sample(step, own); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := r.trainer.Update(r.update(r.Rate * r.Schedule.Rate(step, r.total)))
+	r.times.Update = time.Since(began)
+	if r.o.Timed != nil {
+		r.o.Timed(r.times)
+	}
+	if diverged := (*backend.DivergedError)(nil); errors.As(err, &diverged) {
+		return r.ranks.agree(err) // all ranks have the same weights
+	}
+	return err
+}
+
+// sample runs the data and model phases of a step.
+func (r *run) sample(step uint64, own requests) error {
+	began := time.Now()
+	if err := r.load(step); err != nil {
+		return err
+	}
+	r.times = StepTimes{Read: time.Since(began)}
+	at := int(step%r.perEpoch) * r.Batch
+	n := min(r.Batch, r.data.Rows()-at)
+	first, _ := share(n, r.ranks.Size(), r.ranks.Rank())
+	// Chains of CD start at the configurations: without any there are none.
+	began = time.Now()
+	gathered := r.batch.Chains > 0 || r.algorithm() != backend.CD
+	if gathered {
+		batch := backend.TrainingBatch{Data: r.batch, FirstSample: uint32(first), Samples: n}
+		if err := r.trainer.Gather(context.Background(), batch); err != nil {
 			return err
 		}
 	}
-	return r.trainer.Update(r.update(r.Rate * r.Schedule.Rate(step, r.total)))
+	r.times.Sample = time.Since(began)
+	if !r.ranks.many() {
+		return nil
+	}
+	// The next batch is read while sums are under way.
+	next := make(chan error, 1)
+	go func() {
+		if step+1 == r.total {
+			next <- nil
+			return
+		}
+		next <- r.load(step + 1)
+	}()
+	chains := r.Chains
+	if r.algorithm() == backend.CD {
+		chains = n
+	}
+	err := r.reduce(gathered, n, chains, own)
+	began = time.Now()
+	readErr := <-next
+	r.times.Read += time.Since(began)
+	if err == nil {
+		err = readErr
+	}
+	return err
 }
 
-// load reads the batch of a step.
-func (r *run) load(step uint64) (*spin.Batch, error) {
+// load reads this rank's part of the batch of a step.
+func (r *run) load(step uint64) error {
+	if r.loaded == step+1 {
+		return nil
+	}
 	epoch, at := step/r.perEpoch, int(step%r.perEpoch)*r.Batch
 	if epoch != r.epoch {
 		if r.order == nil {
@@ -295,18 +429,20 @@ func (r *run) load(step uint64) (*spin.Batch, error) {
 		permutation(r.order, philox.NewKey(r.Seed), epoch)
 		r.epoch = epoch
 	}
-	n, stride := min(r.Batch, r.data.Rows()-at), r.data.Stride()
+	from, to := share(min(r.Batch, r.data.Rows()-at), r.ranks.Size(), r.ranks.Rank())
+	n, stride := to-from, r.data.Stride()
 	if r.batch == nil || r.batch.Chains != n {
 		r.batch = spin.NewBatch(r.data.Width(), n)
 		r.rows = make([]uint64, n*stride)
 	}
 	for j := range n {
-		if err := r.data.Fill(r.rows[j*stride:][:stride], int(r.order[at+j]), epoch); err != nil {
-			return nil, err
+		if err := r.data.Fill(r.rows[j*stride:][:stride], int(r.order[at+from+j]), epoch); err != nil {
+			return err
 		}
 	}
 	pack(r.batch, r.rows, stride)
-	return r.batch, nil
+	r.loaded = step + 1
+	return nil
 }
 
 // endEpoch measures the model and keeps the best.
@@ -315,13 +451,26 @@ func (r *run) endEpoch(ctx context.Context, step uint64) error {
 	if err := r.trainer.Save(&r.state); err != nil {
 		return err
 	}
-	seconds := r.seconds + time.Since(r.started).Seconds()
-	m, err := r.monitor.measure(context.WithoutCancel(ctx), epoch, step, seconds)
-	if err != nil {
+	if err := r.sameModel(); err != nil {
 		return err
 	}
-	if r.Patience > 0 && (r.best.epoch == 0 || m.score > r.best.score) {
-		r.best = best{score: m.score, epoch: epoch, model: backend.CopyModel(r.state.Model)}
+	var err error
+	score := make([]float64, 1)
+	if r.ranks.root() {
+		seconds := r.seconds + time.Since(r.started).Seconds()
+		var m *Metrics
+		if m, err = r.monitor.measure(context.WithoutCancel(ctx), epoch, step, seconds); err == nil {
+			score[0] = m.score
+		}
+	}
+	if err := r.ranks.agree(err); err != nil || r.Patience == 0 {
+		return err
+	}
+	if err := r.ranks.Bcast(comm.Bytes(score), 0); err != nil {
+		return err
+	}
+	if r.best.epoch == 0 || score[0] > r.best.score {
+		r.best = best{score: score[0], epoch: epoch, model: backend.CopyModel(r.state.Model)}
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func anneals(t *testing.T, b backend.Backend) {
 				return
 			}
 			got, spread := make([]float64, spec.Chains), make([]float64, len(way)-1)
-			done, err := a.Anneal(ctx, n, way, got, spread)
+			done, err := a.Anneal(ctx, n.Bias, way, got, spread)
 			check(t, err)
 			if !done {
 				t.Fatalf("%v: an RBM with a base is not annealed", shape)
@@ -57,7 +57,7 @@ func anneals(t *testing.T, b backend.Backend) {
 			other := spec
 			edit(&other)
 			if a, ok := open(t, b, other).(backend.Annealer); ok {
-				if done, _ := a.Anneal(ctx, n, []uint32{0, 1}, make([]float64, spec.Chains), nil); done {
+				if done, _ := a.Anneal(ctx, n.Bias, []uint32{0, 1}, make([]float64, spec.Chains), nil); done {
 					t.Errorf("%s: annealed", name)
 				}
 			}

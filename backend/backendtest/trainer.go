@@ -69,6 +69,9 @@ func TrainingCases() []TrainingCase {
 				FirstChain: 1 << 20, TotalChains: 1<<20 + 307,
 			}
 		}},
+		{"pcd-few-data", 1, 3, plain, "57d648cc196aa7e3f838ed69fd1e12952088c9518616f33ae8b47b5df86703c4", func() backend.TrainerSpec {
+			return backend.TrainerSpec{Model: RandomRBM(17, 13, 2, 13), Algorithm: backend.PCD, K: 1, Seed: 13, Chains: 77}
+		}},
 		{"pcd-centred", 100, 4, []backend.Update{
 			{WeightRate: 0.05, BiasRate: 0.2, Momentum: 0, WeightDecay: 0.001, OffsetRate: 0.25},
 			{WeightRate: 0.05, BiasRate: 0.2, Momentum: 0.5, L1: 0.01, OffsetRate: 0.01},
@@ -134,9 +137,6 @@ func (c *TrainingCase) Digest(ctx context.Context, b backend.Backend, parts int)
 		var sum, part backend.Statistics
 		for p, t := range trainers {
 			lo, hi := c.Batch*p/len(trainers), c.Batch*(p+1)/len(trainers)
-			if len(trainers) > c.Batch {
-				return "", errors.New("more parts than configurations")
-			}
 			piece := spin.NewBatch(visible, hi-lo)
 			for i := range visible {
 				for j := lo; j < hi; j++ {
@@ -228,8 +228,8 @@ func training(t *testing.T, b backend.Backend) {
 	ctx := context.Background()
 	for _, c := range TrainingCases() {
 		for _, parts := range []int{1, 2, 3} {
-			if parts > c.Batch {
-				continue
+			if spec := c.Spec(); spec.Algorithm == backend.CD && parts > c.Batch {
+				continue // the others may have chains where they have no data
 			}
 			if err := c.CheckDigest(ctx, b, parts); err != nil {
 				t.Errorf("in %d parts: %v", parts, err)

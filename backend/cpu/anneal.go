@@ -25,17 +25,18 @@ type annealing struct {
 
 // Anneal implements backend.Annealer: one product for both free energies and
 // the hidden units, one for the visible.
-func (s *sampler) Anneal(ctx context.Context, n *spin.Network, way []uint32, weights, spread []float64) (bool, error) {
+func (s *sampler) Anneal(ctx context.Context, bias []int32, way []uint32, weights, spread []float64) (bool, error) {
 	if s.closed {
 		return false, errClosed("sampler")
 	}
-	if backend.CheckRBM(n) != nil || s.base == nil || len(s.clamped) > 0 || s.rule.Betas != nil || s.rule.Beta != 1<<spin.XBits ||
+	n := s.shape
+	if len(n.Layers) != 2 || len(n.Blocks) != 1 || n.Blocks[0].Sparse() || s.base == nil || len(s.clamped) > 0 || s.rule.Betas != nil || s.rule.Beta != 1<<spin.XBits ||
 		s.spec.Any() || len(s.steps) != 2 || len(s.steps[0]) != 1 || s.steps[0][0].layer != 1 || s.steps[0][0].weights == nil ||
 		len(s.steps[1]) != 1 || s.steps[1][0].weights == nil {
 		return false, nil
 	}
-	if err := backend.CheckSameShape(s.shape, n); err != nil {
-		return false, err
+	if len(bias) != n.Units() {
+		return false, fmt.Errorf("%d biases for %d units", len(bias), n.Units())
 	}
 	if len(weights) != s.chains || spread != nil && len(spread) != len(way)-1 {
 		return false, fmt.Errorf("%d weights and %d variances for %d chains and %d points", len(weights), len(spread), s.chains, len(way))
@@ -45,7 +46,7 @@ func (s *sampler) Anneal(ctx context.Context, n *spin.Network, way []uint32, wei
 			return false, fmt.Errorf("interpolation at %d, want at most 2²⁴", m)
 		}
 	}
-	a := s.newAnnealing(n)
+	a := s.newAnnealing(bias)
 	if a == nil {
 		return false, nil
 	}
@@ -70,15 +71,15 @@ func (s *sampler) Anneal(ctx context.Context, n *spin.Network, way []uint32, wei
 }
 
 // newAnnealing returns nil where limbs do not fit.
-func (s *sampler) newAnnealing(n *spin.Network) *annealing {
-	visible, hidden := n.Layers[0], n.Layers[1]
+func (s *sampler) newAnnealing(bias []int32) *annealing {
+	visible, hidden := s.shape.Layers[0], s.shape.Layers[1]
 	a := &annealing{
-		s: s, base: s.base[s.first[1]:], unit: 1 / float64(int64(1)<<n.Frac),
-		fields: make([][]int32, s.b.team.size), d: make([]float64, s.chains),
+		s: s, base: s.base[s.first[1]:], unit: 1 / float64(int64(1)<<s.rule.Frac),
+		fields: s.annealFields, d: make([]float64, s.chains),
 	}
 	limbs, total := make([]int32, 4*visible), int64(0)
 	for i := range visible {
-		for k, x := range []int32{n.Bias[i], s.base[i]} {
+		for k, x := range []int32{bias[i], s.base[i]} {
 			high, low := x>>limbBits, x&(1<<limbBits-1)
 			limbs[4*i+2*k], limbs[4*i+2*k+1] = high, low
 			total += max(int64(high), -int64(high)) + int64(low)
@@ -89,8 +90,11 @@ func (s *sampler) newAnnealing(n *spin.Network) *annealing {
 	}
 	a.limbs = s.b.gibbs.NewWeights(visible, 4)
 	s.b.gibbs.Pack(a.limbs, nil, []gibbs.Block{{Src: limbs, Stride: 4, In: visible}}, 0, 4)
-	for i := range a.fields {
-		a.fields[i] = make([]int32, (hidden+4)*fieldStride)
+	if s.annealFields == nil {
+		for range s.b.team.size {
+			s.annealFields = append(s.annealFields, make([]int32, (hidden+4)*fieldStride))
+		}
+		a.fields = s.annealFields
 	}
 	return a
 }

@@ -43,6 +43,7 @@ type Backend struct {
 type member struct {
 	scratch *gibbs.Scratch
 	step    gibbs.Step
+	in      [1]gibbs.Rows // of a trainer's step
 	list    gibbs.ListStep
 }
 

@@ -37,6 +37,8 @@ type sampler struct {
 		bias []int32
 	}
 
+	annealFields [][]int32 // of Anneal, for each member
+
 	spec    backend.MomentSpec
 	sums    backend.Moments
 	pending pending

@@ -161,8 +161,9 @@ func (t *trainer) run(ctx context.Context, halves ...half) error {
 		it, m := items[i], t.b.members[member]
 		x := &halves[it.half]
 		s := &m.step
+		m.in[0] = x.in
 		*s = gibbs.Step{
-			Rule: x.Rule, Weights: t.down, In: append(s.In[:0], x.in), Epoch: epoch,
+			Rule: x.Rule, Weights: t.down, In: m.in[:], Epoch: epoch,
 			Unit0: it.unit0, Unit1: it.unit1, Word0: it.word0, Word1: it.word1,
 		}
 		s.Unit = t.stream[0]
@@ -178,9 +179,7 @@ func (t *trainer) run(ctx context.Context, halves ...half) error {
 		}
 		// Means are kept for a chunk of words only: shift the words so that
 		// the chunk's first is 0.
-		in := s.In[0]
-		in.Bits = in.Bits[x.word0:]
-		s.In[0] = in
+		m.in[0].Bits = x.in.Bits[x.word0:]
 		s.Chain0 += uint32(64 * x.word0)
 		s.Chains -= 64 * x.word0
 		s.Word0, s.Word1 = s.Word0-x.word0, s.Word1-x.word0
@@ -578,11 +577,11 @@ func (t *trainer) energy(ctx context.Context, r, slot int) error {
 		}
 		w := item * jobWords
 		c0, c1 := 64*w, min(t.spec.Chains, 64*(w+jobWords))
-		in := t.visible
-		in.Bits = in.Bits[first+w:]
+		m.in[0] = t.visible
+		m.in[0].Bits = t.visible.Bits[first+w:]
 		s := &m.step
 		*s = gibbs.Step{
-			Rule: gibbs.Rule{Frac: t.frac, Chains: c1 - c0}, Weights: t.up, In: append(s.In[:0], in),
+			Rule: gibbs.Rule{Frac: t.frac, Chains: c1 - c0}, Weights: t.up, In: m.in[:],
 			Unit1: t.h, Word1: (c1 - c0 + 63) / 64,
 		}
 		t.b.gibbs.Fields(t.fields[member], fieldStride, s, m.scratch)

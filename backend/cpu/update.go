@@ -40,7 +40,7 @@ func (t *trainer) Update(u backend.Update) error {
 	return nil
 }
 
-// factors of the statistics.
+// updateAll makes the new masters, and their fixed point at the present scale.
 func (t *trainer) updateAll(u *backend.Update) {
 	st := &t.ascent
 	s := backend.Statistics{Samples: t.samples, Chains: t.chains}
@@ -200,18 +200,15 @@ func fracOf(sum float64, terms int) int {
 	return frac
 }
 
-// roundAll rounds by the definition.
+// roundAll rounds by the definition; weights that do not fit have diverged.
 func (t *trainer) roundAll() error {
-	q, err := spin.Quantize(t.model())
-	if err != nil {
+	if err := t.load(); err != nil {
 		return &backend.DivergedError{Step: t.step, Reason: err}
 	}
-	t.frac = q.Frac
-	copy(t.fixed, q.Blocks[0].W)
-	t.pack()
 	return nil
 }
 
+// roundWeights rounds the weights at the present scale.
 func (t *trainer) roundWeights() {
 	scale := math.Ldexp(1, int(t.frac))
 	_ = t.b.each(context.Background(), t.v, func(_, i int) {
@@ -221,7 +218,7 @@ func (t *trainer) roundWeights() {
 	})
 }
 
-// load makes everything that follows from the masters.
+// load makes everything that follows from the masters, by the definition.
 func (t *trainer) load() error {
 	q, err := spin.Quantize(t.model())
 	if err != nil {

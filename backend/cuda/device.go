@@ -246,13 +246,14 @@ func hold[T any](m *memory, n int64) error {
 	return err
 }
 
+// free gives the memory back when nothing that is queued can use it any more.
 func (m *memory) free() error {
 	at := m.at
 	m.at, m.bytes = 0, 0
 	if at == 0 {
 		return nil
 	}
-	return cu.MemFree(at)
+	return errors.Join(cu.Synchronize(), cu.MemFree(at))
 }
 
 // fill makes room for s and copies it there.

@@ -139,6 +139,12 @@ func TestEdgesAlone(t *testing.T) {
 	}
 }
 
+// So many spins by lists that some of them cannot be decided by 16 bits.
+func TestListsFallBack(t *testing.T) {
+	spec := backend.SamplerSpec{Network: quantized(t, backendtest.Torus(15, 1, 0.125)), Chains: 1024, Temperatures: []float64{2.269}}
+	compare(t, open(t), spec, 4)
+}
+
 // A network whose weights need more digits than those before takes their
 // place, and back.
 func TestSetNetworkOtherDigits(t *testing.T) {

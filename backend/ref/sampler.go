@@ -3,6 +3,7 @@ package ref
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"kadanoff/backend"
 	"kadanoff/spin"
@@ -82,22 +83,33 @@ func (s *sampler) field(unit, chain int) int32 {
 	return int32(a)
 }
 
+// chainsPerLook is after how many chains of a unit a sweep looks whether it is
+// to stop: some 10 ms at 10⁴ couplings a unit.
+const chainsPerLook = 256
+
+// Sweep advances the chains. A call that is stopped puts back the state before
+// the sweep it was in.
 func (s *sampler) Sweep(ctx context.Context, n int) error {
 	if n < 0 {
 		return errors.New("negative number of sweeps")
 	}
 	key := philox.NewKey(s.spec.Seed)
 	every := max(s.spec.Moments.Every, 1)
+	before := slices.Clone(s.state.Bits)
 	for t := 1; t <= n; t++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+		copy(before, s.state.Bits)
 		for _, class := range s.colors {
 			for _, u := range class {
 				if len(s.spec.Clamped) > 0 && s.spec.Clamped[u] {
 					continue
 				}
 				for c := range s.state.Chains {
+					if c%chainsPerLook == 0 {
+						if err := ctx.Err(); err != nil {
+							copy(s.state.Bits, before)
+							return err
+						}
+					}
 					draw := philox.Draw(key, s.spec.Stream, s.spec.FirstChain+uint32(c), s.stream[u], s.sweep)
 					s.state.Set(int(u), c, spin.Up(s.field(int(u), c), s.betas[c%len(s.betas)], s.network.Frac, draw))
 				}

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A training step beside numpy and torch: PCD-1, as many chains as a batch has rows.
+"""Training and annealing beside numpy and torch: a step of PCD-1 with as many chains
+as a batch has rows, and a temperature of annealed importance sampling.
 
     venv/bin/python bench_train.py --rbmbench ../../bin/rbmbench --threads 1
 
 Every round times each program once, one after the other, on the same cores.
-Prints the best and median time of one step and the ratio of the best times to
-ours. The peers take a shuffled batch from memory, as training does; ours reads
+Prints the best and median time of one step (or temperature) and the ratio of the best times to
+ours. A case is VISIBLExHIDDENxBATCH, or ais-VISIBLExHIDDENxCHAINS. The peers take a shuffled batch from memory, as training does; ours reads
 packed rows, which costs it less than the last digit printed.
 """
 import argparse
@@ -19,7 +20,7 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--rbmbench", required=True, help="the built command")
 parser.add_argument("--isa", default="auto", help="instruction set of ours")
 parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--case", default="784x500x100")
+parser.add_argument("--case", default="784x500x100,ais-784x500x100")
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--seconds", type=float, default=1, help="time for each peer in a round")
 parser.add_argument("--json", help="write all times to this file")
@@ -82,14 +83,52 @@ def torch_step(v, h, n):
     return step
 
 
-PEERS = {"numpy": numpy_step, "torch": torch_step}
+def numpy_ais(v, h, n):
+    _, w, b, c, chain, r = start(v, h, n)
+    rng = np.random.Generator(np.random.SFC64(1))
+    wt = np.ascontiguousarray(w.T)
+    state = {"v": (r.random((n, v)) < 0.5).astype(np.float32), "k": 0}
+    weights, one = np.zeros(n), np.float32(1)
+    sigma = lambda x: one / (one + np.exp(-x))
+
+    def step():
+        low, high = np.float32(state["k"] % 1000 / 1000), np.float32((state["k"] % 1000 + 1) / 1000)
+        x = state["v"] @ w + c
+        weights[...] += np.log((1 + np.exp(high * x)) / (1 + np.exp(low * x))).sum(1)
+        y = (rng.random((n, h), dtype=np.float32) < sigma(high * x)).astype(np.float32)
+        state["v"] = (rng.random((n, v), dtype=np.float32) < sigma(b + high * (y @ wt))).astype(np.float32)
+        state["k"] += 1
+
+    return step
+
+
+def torch_ais(v, h, n):
+    _, w, b, c, chain, r = start(v, h, n)
+    w, b, c = (torch.from_numpy(t) for t in (w, b, c))
+    wt = w.t().contiguous()
+    state = {"v": torch.from_numpy((r.random((n, v)) < 0.5).astype(np.float32)), "k": 0}
+    weights, softplus = torch.zeros(n, dtype=torch.float64), torch.nn.functional.softplus
+
+    def step():
+        low, high = state["k"] % 1000 / 1000, (state["k"] % 1000 + 1) / 1000
+        x = torch.addmm(c, state["v"], w)
+        weights.add_((softplus(high * x) - softplus(low * x)).sum(1))
+        y = (torch.rand(n, h) < torch.sigmoid(high * x)).float()
+        state["v"] = (torch.rand(n, v) < torch.sigmoid(b + high * (y @ wt))).float()
+        state["k"] += 1
+
+    return step
+
+
+PEERS = {"": {"numpy": numpy_step, "torch": torch_step}, "ais-": {"numpy": numpy_ais, "torch": torch_ais}}
 
 
 def ours(case):
     command = [args.rbmbench, "train", "--quick", "--case", case, "--backend", "cpu", "--isa", args.isa, "--threads", str(args.threads), "--format", "json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     record = report["records"][-1]  # the best path is the last
-    return record["isa"], record["samples_s"]
+    steps = 10 if case.startswith("ais-") else 1  # temperatures of one time of ours
+    return record["isa"], [x / steps for x in record["samples_s"]]
 
 
 def time_for(step, seconds):
@@ -104,11 +143,12 @@ def time_for(step, seconds):
 results = []
 with torch.inference_mode():
     for case in args.case.split(","):
-        v, h, n = (int(x) for x in case.split("x"))
-        steps = {name: make(v, h, n) for name, make in PEERS.items()}
+        kind = "ais-" if case.startswith("ais-") else ""
+        v, h, n = (int(x) for x in case.removeprefix(kind).split("x"))
+        steps = {name: make(v, h, n) for name, make in PEERS[kind].items()}
         for step in steps.values():
             step()
-        times = {name: [] for name in ["ours", *PEERS]}
+        times = {name: [] for name in ["ours", *steps]}
         for _ in range(args.rounds):
             isa, seconds = ours(case)
             times["ours"] += seconds
@@ -120,7 +160,7 @@ with torch.inference_mode():
             if name == "ours":
                 row["isa"] = isa
             results.append(row)
-            print("%-14s %d thread%s  %-14s best %9.3f ms  median %9.3f ms  %5.2fx" % (
+            print("%-18s %d thread%s  %-12s best %9.3f ms  median %9.3f ms  %5.2fx" % (
                 case, args.threads, "s" if args.threads > 1 else " ", name + (" " + isa if name == "ours" else ""),
                 1e3 * row["min_s"], 1e3 * row["median_s"], row["ratio"]), flush=True)
 print("numpy %s, torch %s" % (np.__version__, torch.__version__))

@@ -52,7 +52,7 @@ func newExactRing(o *cli.Options) *cobra.Command {
 				return err
 			}
 			if !(t >= 1e-300 && t <= 1e300) {
-				return cli.Usage("--t %v: want a temperature above 0", t)
+				return cli.Usage("--t %v: want a finite temperature above 0", t)
 			}
 			if size < 1 || size > 1<<30 {
 				return cli.Usage("--size %d: want 1 to %d spins", size, 1<<30)
@@ -91,7 +91,7 @@ func newExactTorus(o *cli.Options) *cobra.Command {
 			}
 			x, err := exact.NewTorus(size, t)
 			if err != nil {
-				return cli.Usage("%w", err)
+				return cli.Usage("--size %d --t %v: %w", size, t, err)
 			}
 			v := exactValues{
 				LogZ: known(x.LogZ()), Energy: cli.Float(x.Energy()), SpecificHeat: cli.Float(x.SpecificHeat()),
@@ -125,7 +125,7 @@ func newExactSquare(o *cli.Options) *cobra.Command {
 			}
 			x, err := exact.NewOnsager(t)
 			if err != nil {
-				return cli.Usage("%w", err)
+				return cli.Usage("--t %v: %w", t, err)
 			}
 			return o.Print(cmd, exactValues{
 				FreeEnergy: known(x.FreeEnergy()), Energy: cli.Float(x.Energy()),

@@ -68,7 +68,7 @@ func newFlow(o *cli.Options) *cobra.Command {
 			}
 			f, err := rg.NewUniformFlow(visible, hidden, w)
 			if err != nil {
-				return cli.Usage("%w", err)
+				return cli.Usage("--visible %d --hidden %d --w %v: %w", visible, hidden, w, err)
 			}
 			result := uniformFlow{
 				Visible: visible, Hidden: hidden, W: cli.Float(w), CriticalW: cli.Float(rg.CriticalW(visible, hidden)),

@@ -119,7 +119,7 @@ func (v *isingFlags) job(cmd *cobra.Command, seed uint64) (job ising.Job, err er
 		return job, err
 	}
 	if err := requireFinite(cmd, "t"); err != nil || v.t <= 0 {
-		return job, cli.Usage("--t %v: want a temperature above 0", v.t)
+		return job, cli.Usage("--t %v: want a finite temperature above 0", v.t)
 	}
 	switch v.algorithm {
 	case "metropolis":

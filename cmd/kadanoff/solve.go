@@ -204,7 +204,7 @@ func (s *solveFlags) grid(cmd *cobra.Command) ([]solveRow, error) {
 	if s.logarithmic && !(s.kMin > 0) {
 		return nil, cli.Usage("--k-min %v: want more than 0 with --log", s.kMin)
 	}
-	rows := make([]solveRow, s.points)
+	rows, couplings := make([]solveRow, s.points), make([]float64, s.points)
 	for i := range rows {
 		x := float64(i) / float64(s.points-1)
 		k := s.kMin + float64((s.kMax-s.kMin)*x)
@@ -214,7 +214,7 @@ func (s *solveFlags) grid(cmd *cobra.Command) ([]solveRow, error) {
 		if i == s.points-1 {
 			k = s.kMax
 		}
-		rows[i].K = &k
+		couplings[i], rows[i].K = k, &couplings[i]
 	}
 	return rows, nil
 }

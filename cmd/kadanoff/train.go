@@ -14,6 +14,7 @@ import (
 
 	"kadanoff/backend"
 	"kadanoff/cmd/internal/cli"
+	"kadanoff/comm"
 	"kadanoff/model/data/digits"
 	"kadanoff/model/modelfile"
 	"kadanoff/train"
@@ -26,6 +27,40 @@ func newTrain(o *cli.Options) *cobra.Command {
 	run := train.Options{}
 	var in dataFlags
 	var units, schedule, every, validation string
+	var peers time.Duration
+	// prepare checks the flags, reads the data and opens the backend.
+	prepare := func(cmd *cobra.Command, path string) (source train.Source, be backend.Backend, err error) {
+		c.Seed = o.Seed
+		if c.Units, err = modelfile.ParseUnits(units); err != nil {
+			return nil, nil, cli.Usage("--units %q: want spin or binary", units)
+		}
+		if c.Schedule, err = train.ParseSchedule(schedule); err != nil {
+			return nil, nil, err
+		}
+		if run.CheckpointTime, run.CheckpointSteps, err = parseEvery(every); err != nil {
+			return nil, nil, err
+		}
+		if run.Keep < 1 {
+			return nil, nil, cli.Usage("--keep %d: want at least 1", run.Keep)
+		}
+		if run.Dir == "" {
+			return nil, nil, cli.Usage("--out: want a folder for the model, its metrics and checkpoints")
+		}
+		c.Binarize = in.binarize == "random"
+		if err := c.Check(); err != nil {
+			return nil, nil, err
+		}
+		if source, run.Shape, err = in.load(cmd, path, c.Seed); err != nil {
+			return nil, nil, err
+		}
+		if validation != "" {
+			if run.Validation, _, err = in.load(cmd, validation, c.Seed); err != nil {
+				return nil, nil, err
+			}
+		}
+		be, err = openBackend(o)
+		return source, be, err
+	}
 	cmd := &cobra.Command{
 		Use:   "train [DATA]",
 		Short: "Train a restricted Boltzmann machine",
@@ -35,71 +70,50 @@ func newTrain(o *cli.Options) *cobra.Command {
 			"a ±1 step with rate/16 for weights and, when centred, rate/4 for biases.\n" +
 			"--schedule is constant, linear[:FROM] (constant until that part of the run, then straight to nothing) or\n" +
 			"inverse[:FALL] (divided by 1 + FALL·part).\n" +
-			"--resume continues at the last checkpoint, bit for bit.",
+			"--resume continues at the last checkpoint, bit for bit.\n\n" +
+			"Under mpirun or srun the processes share chains and data. The model's bits do not depend on how many\n" +
+			"there are, and a checkpoint resumes on any number of them.",
 		Example: "  kadanoff train digits --hidden 64 --epochs 20 --out run1\n" +
 			"  kadanoff train train-images-idx3-ubyte.gz --threshold 127 --hidden 500 --chains 500 --center \\\n" +
-			"      --units binary --rate 0.05 --schedule linear --epochs 50 --out mnist",
+			"      --units binary --rate 0.05 --schedule linear --epochs 50 --out mnist\n" +
+			"  mpirun --bind-to none -n 4 kadanoff train data.npy --chains 4096 --batch 4096 --out run2",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return cli.Usage("unexpected argument %q: kadanoff train takes one data file", args[1])
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			path := digits.Name
 			if len(args) == 1 {
 				path = args[0]
 			}
-			c.Seed = o.Seed
-			if c.Units, err = modelfile.ParseUnits(units); err != nil {
-				return cli.Usage("--units %q: want spin or binary", units)
-			}
-			if c.Schedule, err = train.ParseSchedule(schedule); err != nil {
-				return err
-			}
-			if run.CheckpointTime, run.CheckpointSteps, err = parseEvery(every); err != nil {
-				return err
-			}
-			if run.Keep < 1 {
-				return cli.Usage("--keep %d: want at least 1", run.Keep)
-			}
-			if run.Dir == "" {
-				return cli.Usage("--out: want a folder for the model, its metrics and checkpoints")
-			}
-			c.Binarize = in.binarize == "random"
-			if err := c.Check(); err != nil {
-				return err
-			}
-			source, shape, err := in.load(cmd, path, c.Seed)
-			if err != nil {
-				return err
-			}
-			if validation != "" {
-				if run.Validation, _, err = in.load(cmd, validation, c.Seed); err != nil {
+			return cli.OnRanks(cmd, peers, "; --resume continues at the last checkpoint", func(g comm.Group) error {
+				code := func(err error) int { return cli.ExitCode(cmd.Context(), unfinished(err, run.Dir)) }
+				if err := o.Settle(cmd, g); err != nil {
 					return err
 				}
-			}
-			be, err := openBackend(o)
-			if err != nil {
-				return err
-			}
-			defer be.Close()
-			now := make(chan os.Signal, 1)
-			signal.Notify(now, syscall.SIGUSR1)
-			defer signal.Stop(now)
-			run.Name, run.Shape, run.Checkpoint = path, shape, now
-			run.Log = func(format string, args ...any) {
-				in.say(cmd)
-				fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-			}
-			result, err := train.Run(cmd.Context(), be, c, source, run)
-			if diverged := (*backend.DivergedError)(nil); errors.As(err, &diverged) {
-				return cli.Unfinished("%v; the last checkpoint in %s is from before", diverged, run.Dir)
-			}
-			if err != nil {
-				return err
-			}
-			return o.Print(cmd, result)
+				source, be, err := prepare(cmd, path)
+				if err == nil {
+					defer be.Close()
+				}
+				if err := comm.Agree(g, err, code); err != nil {
+					return err
+				}
+				now := make(chan os.Signal, 1)
+				signal.Notify(now, syscall.SIGUSR1)
+				defer signal.Stop(now)
+				run.Name, run.Checkpoint, run.Group, run.Code = path, now, g, code
+				run.Log = func(format string, args ...any) {
+					in.say(cmd)
+					fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+				}
+				result, err := train.Run(cmd.Context(), be, c, source, run)
+				if err != nil {
+					return unfinished(err, run.Dir)
+				}
+				return o.Print(cmd, result)
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -131,8 +145,19 @@ func newTrain(o *cli.Options) *cobra.Command {
 	f.BoolVar(&run.Resume, "resume", false, "continue the run in the folder, if it holds one")
 	f.StringVar(&every, "checkpoint-every", "5m", "time (5m) or steps (200steps) between checkpoints")
 	f.IntVar(&run.Keep, "keep", 2, "checkpoints that are kept")
+	f.DurationVar(&peers, "peer-timeout", comm.DefaultTimeout, "end with code 75 when the other processes of an mpirun do not answer for so long")
 	f.DurationVar(&run.TimeLimit, "time-limit", 0, "stop, with a checkpoint, after this time")
 	return cmd
+}
+
+// unfinished says of a run that diverged where it can be taken up.
+func unfinished(err error, dir string) error {
+	if diverged := (*backend.DivergedError)(nil); errors.As(err, &diverged) {
+		if peer := (*comm.PeerError)(nil); !errors.As(err, &peer) {
+			return cli.Unfinished("%v; the last checkpoint in %s is from before", diverged, dir)
+		}
+	}
+	return err
 }
 
 // parseEvery reads a time between checkpoints (5m) or a number of steps

@@ -9,6 +9,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/bench"
 	"kadanoff/cmd/internal/cli"
+	"kadanoff/kernels/isa"
 )
 
 // device is a line of rbmbench devices.
@@ -53,6 +54,14 @@ func devices() []device {
 				x.Status = i.Missing
 			}
 			list = append(list, x)
+		}
+		if d.Name != "cpu" {
+			continue
+		}
+		for _, l := range isa.Levels() {
+			if !isa.Has(l) {
+				list = append(list, device{Backend: d.Name, ISA: l.String(), Status: isa.Missing(l)})
+			}
 		}
 	}
 	if !slices.ContainsFunc(drivers, func(d backend.Driver) bool { return d.Name == "cuda" }) {

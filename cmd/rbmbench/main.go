@@ -4,6 +4,8 @@ package main
 
 import (
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -60,12 +62,22 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 	var cases []string
 	var model string
 	var chains int
+	var ranks rankFlags
 	c := &cobra.Command{
 		Use:     a.Name,
 		Short:   "Speed of " + a.Short,
 		Example: "  rbmbench " + a.Name + " --quick",
 		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if ranks.on {
+				return ranks.run(cmd, f, cases)
+			}
+			if cmd.Flags().Changed("case") && (len(cases) == 0 || slices.Contains(cases, "")) {
+				return cli.Usage("--case %q: want names or sizes separated by commas", strings.Join(cases, ","))
+			}
+			if cmd.Flags().Changed("chains") && model == "" {
+				return cli.Usage("--chains goes with --model: without it the number of chains is in --case VISIBLExHIDDENxCHAINS")
+			}
 			areas, note := []bench.Area{a}, ""
 			checks := false
 			if model != "" {
@@ -96,6 +108,9 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().StringSliceVar(&cases, "case", nil, "cases to time, by name or size")
+	if a.Name == "train" {
+		ranks.add(c)
+	}
 	if a.Name == "gibbs" {
 		c.Example += "\n  rbmbench gibbs --case 784x500x1000,300x200x500 --threads 1\n  rbmbench gibbs --model model.safetensors"
 		c.Flags().StringVar(&model, "model", "", "check and time the RBM in this safetensors or npz file")

@@ -215,7 +215,7 @@ func TestInterrupted(t *testing.T) {
 
 func TestDevices(t *testing.T) {
 	code, stdout, _ := run(context.Background(), "devices")
-	for _, want := range []string{"ref", "generic", "cuda", "ready"} {
+	for _, want := range []string{"ref", "generic", "avx512", "neon", "cuda", "ready"} {
 		if code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("exit %d, no %q in %q", code, want, stdout)
 		}

@@ -64,6 +64,15 @@ func Has(l Level) bool {
 // kernels that use some beyond their level (and have a fallback within it).
 func HasFeature(f ...cpuid.FeatureID) bool { return cpuid.CPU.Supports(f...) }
 
+// Levels lists all instruction sets, present here or not.
+func Levels() []Level {
+	ls := make([]Level, numLevels)
+	for l := range numLevels {
+		ls[l] = l
+	}
+	return ls
+}
+
 // Available lists the levels that Has reports, weakest first.
 func Available() []Level {
 	var ls []Level

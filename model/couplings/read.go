@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -204,6 +205,9 @@ func readMatrix(r *npy.Reader, o Options) (*Couplings, error) {
 	for i := range n {
 		for j := i; j < n; j++ {
 			v := at(i, j)
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				return nil, fmt.Errorf("%s: J[%d,%d]: %q is not a finite number", r.Name(), i, j, fmt.Sprintf("%+g", v))
+			}
 			if i != j {
 				if upper && lower && v != at(j, i) {
 					return nil, fmt.Errorf("%s: J[%d,%d] = %v but J[%d,%d] = %v, want a symmetric matrix or one triangle", r.Name(), i, j, v, j, i, at(j, i))

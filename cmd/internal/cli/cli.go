@@ -48,6 +48,7 @@ func NewRoot(name, short, example string) (*cobra.Command, *Options) {
 		PersistentPreRunE:  func(*cobra.Command, []string) error { return o.check() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of everything that involves chance")
@@ -119,7 +120,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s\n", root.Name(), oneLine(message(ctx, err)))
+		if text := message(ctx, err); text != "" {
+			fmt.Fprintf(stderr, "%s: %s\n", root.Name(), oneLine(text))
+		}
 	}
 	return ExitCode(ctx, err)
 }

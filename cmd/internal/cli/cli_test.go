@@ -64,6 +64,14 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// What another process has said is not said again.
+func TestSilent(t *testing.T) {
+	code, stdout, stderr := try(func(*Options, *cobra.Command) error { return Silent(CannotFinish) }, "do")
+	if code != CannotFinish || stdout+stderr != "" {
+		t.Errorf("exit %d, %q", code, stdout+stderr)
+	}
+}
+
 func TestWrongUseIsOneLine(t *testing.T) {
 	t.Setenv(isa.EnvVar, "")
 	for _, line := range []string{
@@ -73,6 +81,18 @@ func TestWrongUseIsOneLine(t *testing.T) {
 		code, stdout, stderr := try(func(*Options, *cobra.Command) error { return nil }, strings.Fields(line)...)
 		if code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "tool: ") {
 			t.Errorf("tool %s: exit %d, stdout %q, stderr %q", line, code, stdout, stderr)
+		}
+	}
+}
+
+func TestWrongFlagSaysWhatIsRight(t *testing.T) {
+	for line, want := range map[string]string{
+		"do --threads x": `tool: --threads "x": want a whole number` + "\n",
+		"do --seed -1":   `tool: --seed "-1": want a whole number of at least 0` + "\n",
+		"do --nosuch":    "tool: unknown flag: --nosuch: tool do --help lists those that there are\n",
+	} {
+		if code, _, stderr := try(nil, strings.Fields(line)...); code != BadUse || stderr != want {
+			t.Errorf("tool %s: exit %d, %q; want %d, %q", line, code, stderr, BadUse, want)
 		}
 	}
 }

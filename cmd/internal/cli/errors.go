@@ -8,6 +8,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"kadanoff/backend"
 	"kadanoff/kernels/isa"
 )
@@ -55,6 +58,38 @@ func Unfinished(format string, args ...any) error { return coded(CannotFinish, f
 
 // PeerLost reports that another process of the job was lost (exit 75).
 func PeerLost(format string, args ...any) error { return coded(LostPeer, format, args) }
+
+// Silent is an error without a message, for a process of several: another one
+// has said what is wrong.
+func Silent(code int) error { return &Error{Code: code, Err: errors.New("")} }
+
+// flagError says of a flag that could not be parsed what would be right.
+func flagError(cmd *cobra.Command, err error) error {
+	var value *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &value):
+		want := ""
+		switch kind := value.GetFlag().Value.Type(); kind {
+		case "int":
+			want = "a whole number"
+		case "uint", "uint64":
+			want = "a whole number of at least 0"
+		case "float64":
+			want = "a number"
+		case "bool":
+			want = "true or false"
+		case "duration":
+			want = "a time, as 90s or 1h30m"
+		default:
+			return Usage("--%s %q: %w", value.GetFlag().Name, value.GetValue(), value.Unwrap())
+		}
+		return Usage("--%s %q: want %s", value.GetFlag().Name, value.GetValue(), want)
+	case errors.As(err, &unknown):
+		return Usage("%w: %s --help lists those that there are", err, cmd.CommandPath())
+	}
+	return Usage("%w", err)
+}
 
 // signalError is the cause of a context that a signal cancelled.
 type signalError struct{ sig syscall.Signal }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ func main() {
 	n := flag.Int("n", 400_000, "numbers in a sum")
 	repeats := flag.Int("repeats", 20, "sums")
 	timeout := flag.Duration("timeout", time.Minute, "of a collective")
+	collect := flag.Bool("gc", true, "collect garbage all the time; not for timing")
 	die := flag.String("die", "", "how the last rank ends before its third sum: kill, hang, exit0")
 	flag.Parse()
 	g, err := comm.Open(comm.Options{Timeout: *timeout})
@@ -23,7 +25,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	if err := run(g, *n, *repeats, *die); err != nil {
+	if err := run(g, *n, *repeats, *collect, *die); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		g.Abort(1)
 	}
@@ -33,7 +35,7 @@ func main() {
 	}
 }
 
-func run(g comm.Group, n, repeats int, die string) error {
+func run(g comm.Group, n, repeats int, collect bool, die string) error {
 	rank, size := g.Rank(), g.Size()
 	hello := make([]byte, 1<<20+3)
 	if rank == size-1 {
@@ -53,7 +55,7 @@ func run(g comm.Group, n, repeats int, die string) error {
 	stop := make(chan bool)
 	defer close(stop)
 	go func() {
-		for {
+		for collect {
 			select {
 			case <-stop:
 				return
@@ -116,6 +118,17 @@ func run(g comm.Group, n, repeats int, die string) error {
 		if all[2*r] != byte(r) || all[2*r+1] != 42 {
 			return fmt.Errorf("rank %d: gathered %v", rank, all)
 		}
+	}
+	var own error
+	if rank == size-1 {
+		own = fmt.Errorf("rank %d has something to say", rank)
+	}
+	p := (*comm.PeerError)(nil)
+	if err := comm.Agree(g, own, func(error) int { return 9 }); !errors.As(err, &p) || p.Rank != size-1 || p.Code != 9 || p.Text != fmt.Sprintf("rank %d has something to say", size-1) || p.Err != own {
+		return fmt.Errorf("rank %d: agreed on %v", rank, err)
+	}
+	if place, err := comm.Locate(g); err != nil || place != (comm.Place{Rank: rank, Size: size, Sharing: size}) {
+		return fmt.Errorf("rank %d: runs at %+v, %v: want one machine and no binding", rank, place, err)
 	}
 	if rank == 0 {
 		fmt.Printf("commtest: %d ranks, sum of %d int64 in %.3f ms, %s\n", size, n, best.Seconds()*1e3, g.Library())
