@@ -23,6 +23,9 @@ type Plan struct {
 	// AllPaths times every target; otherwise the best one, and in a full run
 	// the others with one thread.
 	AllPaths bool
+	// Scaling times the best target with 2, 4, 8, … threads too, where the
+	// plan names no number of threads.
+	Scaling bool
 	// Progress, if not nil, is told what has been done; it may be called from
 	// several goroutines, one at a time.
 	Progress func(done, total int, what string)
@@ -212,6 +215,15 @@ func (p *Plan) timings(targets []*Target) (timings []timing, opened []*Target, e
 				return nil, opened, err
 			}
 			opened, single = append(opened, one), append(single, one)
+		}
+		if p.Scaling {
+			for n := 2; n < best.Threads; n *= 2 {
+				some, err := best.With(n)
+				if err != nil {
+					return nil, opened, err
+				}
+				opened, single = append(opened, some), append(single, some)
+			}
 		}
 		on = append(single, best)
 	}

@@ -105,6 +105,39 @@ func TestRunEndsWithFirstError(t *testing.T) {
 	}
 }
 
+// With Scaling, powers of two below all threads are timed too, unless a number
+// was named.
+func TestPlanScaling(t *testing.T) {
+	var done atomic.Int64
+	for _, c := range []struct {
+		scaling bool
+		threads int
+		want    string
+	}{{true, 0, "[1 2 4 5]"}, {false, 0, "[1 5]"}, {true, 5, "[5]"}} {
+		p := &Plan{Selection: Selection{Size: Full, Threads: c.threads}, Areas: []Area{counting(&done, nil)}, Benchmarks: true, Scaling: c.scaling}
+		best, err := Selection{Backend: "cpu", Threads: 5}.open("cpu", isa.Generic, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		timings, opened, err := p.timings([]*Target{best})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var threads []int
+		for _, on := range timings[0].targets {
+			threads = append(threads, on.Threads)
+		}
+		if got := fmt.Sprint(threads); got != c.want {
+			t.Errorf("scaling %v, --threads %d: timed with %s threads, want %s", c.scaling, c.threads, got, c.want)
+		}
+		for _, o := range append(opened, best) {
+			if err := o.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestPlanCases(t *testing.T) {
 	var done atomic.Int64
 	areas := []Area{counting(&done, nil)}

@@ -20,7 +20,7 @@ import (
 func newRoot() *cobra.Command {
 	root, options := cli.NewRoot("rbmbench",
 		"What this machine has, every exact check on every backend and path, and the speeds",
-		"  rbmbench --quick\n  rbmbench --json before.json")
+		"  rbmbench --quick\n  rbmbench --json before.json --report page")
 	f := &flags{Options: options}
 	root.Args = cli.NoArgs
 	root.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -24,12 +24,14 @@ type flags struct {
 	*cli.Options
 	quick    bool
 	jsonFile string
+	page     string // folder for a page
 	note     string // a line about what was measured
 }
 
 func (f *flags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.quick, "quick", false, "fewer samples and short timings: under twenty seconds")
 	c.Flags().StringVar(&f.jsonFile, "json", "", "write machine, version and all records to this file")
+	c.Flags().StringVar(&f.page, "report", "", "write a page with plots to index.html in this folder")
 }
 
 // plan turns the flags into a plan for some areas.
@@ -63,6 +65,15 @@ func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
 		}
 		defer file.Abort()
 	}
+	var page *pageFile
+	if f.page != "" {
+		var err error
+		if page, err = createPage(ctx, f.page); err != nil {
+			return err
+		}
+		defer page.abort()
+		p.Scaling = true
+	}
 	targets, err := p.Open()
 	if missing := (*backend.MissingError)(nil); errors.As(err, &missing) {
 		return cli.Missing("%w", err)
@@ -95,6 +106,11 @@ func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
 		}
 		if err := file.Commit(); err != nil {
 			return cli.Unfinished("--json: %w", err)
+		}
+	}
+	if page != nil {
+		if err := page.write(ctx, report, f.note); err != nil {
+			return err
 		}
 	}
 	if err := f.print(cmd, report, targets); err != nil {

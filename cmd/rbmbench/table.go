@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -67,57 +68,76 @@ func failures(b *strings.Builder, failed []bench.Record) {
 	_ = w.Flush() // a strings.Builder takes everything
 }
 
-// checked writes, for each case and path, how many comparisons passed and how
-// near to its limit the nearest came.
-func checked(b *strings.Builder, r *bench.Report, targets []*bench.Target) {
-	type cell struct {
-		passed, total int
-		near          float64
+// cell counts the comparisons of a case on a path.
+type cell struct {
+	passed, total int
+	near          float64 // largest distance in units of its limit
+}
+
+// String writes how many comparisons passed and how near to its limit the
+// nearest came; nothing for a case that the path does not have.
+func (c *cell) String() string {
+	switch {
+	case c == nil:
+		return ""
+	case c.near > 0:
+		return fmt.Sprintf("%d/%d  %.0f %%", c.passed, c.total, 100*c.near)
 	}
-	var cases []string
-	cells := map[[2]string]*cell{}
+	return fmt.Sprintf("%d/%d", c.passed, c.total)
+}
+
+// tally holds the checks of a report by case and path, both in the order in
+// which they come.
+type tally struct {
+	cases, paths []string
+	cells        map[[2]string]*cell
+}
+
+func tallyChecks(r *bench.Report) tally {
+	t := tally{cells: map[[2]string]*cell{}}
 	for i := range r.Records {
 		rec := &r.Records[i]
 		if rec.Kind != bench.KindCheck {
 			continue
 		}
 		parts := strings.SplitN(rec.Name, "/", 3)
-		name := strings.Join(parts[:min(2, len(parts))], "/")
-		key := [2]string{name, path(rec)}
-		if len(cases) == 0 || cases[len(cases)-1] != name {
-			cases = append(cases, name)
-		}
-		c := cells[key]
+		key := [2]string{strings.Join(parts[:min(2, len(parts))], "/"), path(rec)}
+		c := t.cells[key]
 		if c == nil {
 			c = &cell{}
-			cells[key] = c
+			t.cells[key] = c
+			if !slices.Contains(t.cases, key[0]) {
+				t.cases = append(t.cases, key[0])
+			}
+			if !slices.Contains(t.paths, key[1]) {
+				t.paths = append(t.paths, key[1])
+			}
 		}
 		c.total++
 		if rec.Pass {
 			c.passed++
 		}
-		if rec.Limit > 0 {
-			c.near = max(c.near, math.Abs(rec.Measured-rec.Exact)/rec.Limit)
+		if d, ok := distance(rec); ok {
+			c.near = max(c.near, d)
 		}
 	}
+	return t
+}
+
+// checked writes, for each case and path, how many comparisons passed and how
+// near to its limit the nearest came.
+func checked(b *strings.Builder, r *bench.Report, targets []*bench.Target) {
+	tally := tallyChecks(r)
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "checks passed, and how near to the limit")
 	for _, t := range targets {
 		fmt.Fprintf(w, "\t%s", t)
 	}
 	fmt.Fprintln(w)
-	for _, name := range cases {
+	for _, name := range tally.cases {
 		fmt.Fprint(w, name)
 		for _, t := range targets {
-			c := cells[[2]string{name, t.String()}]
-			switch {
-			case c == nil:
-				fmt.Fprint(w, "\t")
-			case c.near > 0:
-				fmt.Fprintf(w, "\t%d/%d  %.0f %%", c.passed, c.total, 100*c.near)
-			default:
-				fmt.Fprintf(w, "\t%d/%d", c.passed, c.total)
-			}
+			fmt.Fprintf(w, "\t%s", tally.cells[[2]string{name, t.String()}])
 		}
 		fmt.Fprintln(w)
 	}
