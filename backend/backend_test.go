@@ -94,3 +94,13 @@ func TestColoring(t *testing.T) {
 		}
 	}
 }
+
+// quantizedRBM returns an RBM of 2000 units without weights.
+func quantizedRBM(t *testing.T) *spin.Network {
+	t.Helper()
+	q, err := spin.Quantize(spin.RBM(1999, 1, make([]float32, 1999), make([]float32, 1999), make([]float32, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}

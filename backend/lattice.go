@@ -139,6 +139,9 @@ func (s *LatticeSpec) Check() error {
 	if l := s.LadderLength(); s.Exchange > 0 && (s.Held()%l != 0 || s.First%l != 0) {
 		return fmt.Errorf("replicas %d to %d are not whole ladders of %d", s.First, s.First+s.Held()-1, l)
 	}
+	if err := CheckMemory(fmt.Sprintf("%d replicas of %dx%d", s.Held(), s.Width, s.Height), float64(s.Held())*float64(s.Width)*float64(s.Height)/8); err != nil {
+		return err
+	}
 	return s.CheckTemperatures(s.Temperatures)
 }
 

@@ -156,6 +156,10 @@ func (s *SamplerSpec) Check() error {
 	if _, err := Betas(s.Temperatures, s.Chains); err != nil {
 		return err
 	}
+	// The chains and a copy of them.
+	if err := CheckMemory(fmt.Sprintf("%d chains of %d units", s.Chains, s.Network.Units()), float64(s.Chains)*float64(s.Network.Units())/4); err != nil {
+		return err
+	}
 	_, err := Coloring(s.Network, s.Colors)
 	return err
 }

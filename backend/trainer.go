@@ -229,6 +229,10 @@ func (s *TrainerSpec) Check() error {
 			return fmt.Errorf("chains %d to %d of %d", s.FirstChain, int(s.FirstChain)+s.Chains-1, s.Total())
 		}
 	}
+	// The chains at all temperatures.
+	if err := CheckMemory(fmt.Sprintf("%d chains of %d units", s.Chains, q.Units()), float64(s.Chains)*float64(q.Units())*float64(max(1, len(s.Temperatures)))/8); err != nil {
+		return err
+	}
 	switch n := len(s.Temperatures); {
 	case s.Algorithm == PT && n < 2:
 		return fmt.Errorf("parallel tempering at %d temperatures, want at least 2", n)

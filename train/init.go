@@ -1,8 +1,10 @@
 package train
 
 import (
+	"fmt"
 	"math"
 
+	"kadanoff/backend"
 	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 	"kadanoff/spin/fmath"
@@ -39,6 +41,11 @@ func BaseRates(sums []int64, n int) []float64 {
 // and hidden biases 0 in the units of the configuration, visible biases from
 // the data. A tied model has the weight InitWidth and no biases.
 func initial(c *Config, visible int, sums []int64, rows int) (*spin.Net[float32], error) {
+	// Masters, velocities, both packed copies, statistics and a copy to save.
+	const perWeight = 40
+	if err := backend.CheckMemory(fmt.Sprintf("training %d×%d weights", visible, c.Hidden), perWeight*float64(visible)*float64(c.Hidden)); err != nil {
+		return nil, err
+	}
 	m := &modelfile.RBM{
 		Units: c.Units, Visible: visible, Hidden: c.Hidden,
 		W: make([]float32, visible*c.Hidden), B: make([]float32, visible), C: make([]float32, c.Hidden),
