@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"kadanoff/backend"
+	"kadanoff/comm"
 	"kadanoff/spin"
 	"kadanoff/spin/fmath"
 	"kadanoff/spin/philox"
@@ -119,6 +120,9 @@ type AISConfig struct {
 	// their burn-in; they are repeated as needed.
 	Start *spin.Batch
 	Log   func(format string, args ...any)
+	// Group is the processes that share the chains of AnnealedImportance, which
+	// gives all of them the same; nil for this one alone.
+	Group comm.Group
 }
 
 // Check reports what is wrong, naming the flag.
@@ -198,25 +202,39 @@ func AnnealedImportance(ctx context.Context, be backend.Backend, q *spin.Network
 		return nil, err
 	}
 	c.Log("from the base-rate model: %d chains at %d temperatures", c.Chains, len(way))
-	x, err := w.forward(ctx, way, c.Chains, 0, nil)
+	g := c.Group
+	if g == nil {
+		g = comm.One()
+	}
+	from, to := share(c.Chains, g.Size(), g.Rank())
+	if c.Chains < g.Size() {
+		return nil, fmt.Errorf("--chains %d: want at least one for each of %d processes", c.Chains, g.Size())
+	}
+	x, err := w.forward(ctx, way, from, to, 0, nil)
 	if err != nil {
+		return nil, err
+	}
+	if x, err = together(g, x, from, c.Chains); err != nil {
 		return nil, err
 	}
 	up := estimate(x)
 	c.Log("from the model: %d sweeps of burn-in, then back", c.BurnIn)
-	s, err := w.sampler(c.Chains, backend.MixOne, modelSweeps)
+	s, err := w.sampler(from, to, backend.MixOne, modelSweeps)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	if err := w.set(s, repeated(c.Start, c.Chains)); err != nil {
+	if err := w.set(s, repeated(c.Start, from, to)); err != nil {
 		return nil, err
 	}
 	if err := s.Sweep(ctx, c.BurnIn); err != nil {
 		return nil, err
 	}
-	y, err := w.along(ctx, s, way.reversed(), c.Chains, nil)
+	y, err := w.along(ctx, s, way.reversed(), to-from, nil)
 	if err != nil {
+		return nil, err
+	}
+	if y, err = together(g, y, from, c.Chains); err != nil {
 		return nil, err
 	}
 	down := estimate(y)
@@ -246,12 +264,12 @@ func Raise(ctx context.Context, be backend.Backend, q *spin.Network, c AISConfig
 	}
 	each := max(1, c.Chains/data.Chains)
 	n := data.Chains * each
-	s, err := w.sampler(n, backend.MixOne, raiseSweeps)
+	s, err := w.sampler(0, n, backend.MixOne, raiseSweeps)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer s.Close()
-	if err := w.set(s, repeated(data, n)); err != nil {
+	if err := w.set(s, repeated(data, 0, n)); err != nil {
 		return 0, 0, err
 	}
 	f := make([]float64, 2*n)
@@ -308,10 +326,18 @@ func newWalk(be backend.Backend, q *spin.Network, c *AISConfig) (*walk, error) {
 	return w, nil
 }
 
-// sampler starts chains at a point of the path.
-func (w *walk) sampler(chains int, mix uint32, sweep uint64) (backend.Sampler, error) {
+// together returns the weights of all n chains on every rank, given this rank's
+// from chain from on. Nothing but zeros is added to them.
+func together(g comm.Group, own []float64, from, n int) ([]float64, error) {
+	x := make([]float64, n)
+	copy(x[from:], own)
+	return x, g.SumFloat64(x)
+}
+
+// sampler starts chains [from, to) at a point of the path.
+func (w *walk) sampler(from, to int, mix uint32, sweep uint64) (backend.Sampler, error) {
 	return w.be.NewSampler(backend.SamplerSpec{
-		Network: w.q, Chains: chains, Seed: w.c.Seed, Stream: philox.AIS, FirstSweep: sweep,
+		Network: w.q, Chains: to - from, FirstChain: uint32(from), Seed: w.c.Seed, Stream: philox.AIS, FirstSweep: sweep,
 		Base: w.base, Mix: mix,
 	})
 }
@@ -323,12 +349,12 @@ const (
 	pilotSweeps = 3 << 40
 )
 
-// repeated returns n configurations, those of b over and over.
-func repeated(b *spin.Batch, n int) *spin.Batch {
-	out := spin.NewBatch(b.Units, n)
+// repeated returns configurations [from, to) of those of b over and over.
+func repeated(b *spin.Batch, from, to int) *spin.Batch {
+	out := spin.NewBatch(b.Units, to-from)
 	for i := range b.Units {
-		for c := range n {
-			out.Set(i, c, b.Up(i, c%b.Chains))
+		for c := range to - from {
+			out.Set(i, c, b.Up(i, (from+c)%b.Chains))
 		}
 	}
 	return out
@@ -392,9 +418,9 @@ func (w *walk) along(ctx context.Context, s backend.Sampler, way path, chains in
 	return x, nil
 }
 
-// forward anneals new chains from the base-rate model along the way.
-func (w *walk) forward(ctx context.Context, way path, chains int, sweep uint64, spread []float64) ([]float64, error) {
-	s, err := w.sampler(chains, way[0], sweep)
+// forward anneals new chains [from, to) from the base-rate model along the way.
+func (w *walk) forward(ctx context.Context, way path, from, to int, sweep uint64, spread []float64) ([]float64, error) {
+	s, err := w.sampler(from, to, way[0], sweep)
 	if err != nil {
 		return nil, err
 	}
@@ -403,7 +429,7 @@ func (w *walk) forward(ctx context.Context, way path, chains int, sweep uint64, 
 	if err := s.Sweep(ctx, 1); err != nil {
 		return nil, err
 	}
-	return w.along(ctx, s, way, chains, spread)
+	return w.along(ctx, s, way, to-from, spread)
 }
 
 // reversed returns the way walked from its other end.
@@ -428,7 +454,7 @@ func (w *walk) fitted(ctx context.Context, n int) (path, error) {
 		even[k] = uint32(k * backend.MixOne / (pilotPoints - 1))
 	}
 	spread := make([]float64, pilotPoints-1)
-	if _, err := w.forward(ctx, even, pilotChains, pilotSweeps, spread); err != nil {
+	if _, err := w.forward(ctx, even, 0, pilotChains, pilotSweeps, spread); err != nil {
 		return nil, err
 	}
 	cumulative := make([]float64, pilotPoints)

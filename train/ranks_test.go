@@ -12,7 +12,9 @@ import (
 	"testing"
 
 	"kadanoff/backend"
+	"kadanoff/backend/backendtest"
 	"kadanoff/comm"
+	"kadanoff/spin"
 	"kadanoff/train"
 )
 
@@ -249,5 +251,44 @@ func TestRanksRefuse(t *testing.T) {
 				t.Errorf("%s: rank %d ends with %v, want a word of rank %d with %q", c.name, rank, err, c.at, c.want)
 			}
 		}
+	}
+}
+
+// Annealed importance sampling on ranks gives every one the numbers of one
+// process, bit for bit.
+func TestAISOnRanks(t *testing.T) {
+	s := set(t, 60, 11)
+	n := backendtest.RandomRBM(11, 7, 2, 3)
+	q, err := spin.Quantize(n)
+	check(t, err)
+	total, err := train.Sums(s)
+	check(t, err)
+	start, err := train.Sample(s, 20)
+	check(t, err)
+	c := train.AISConfig{Chains: 150, Temperatures: 30, BurnIn: 5, Seed: 7, Base: train.BaseRates(total, s.Rows()), Start: start}
+	want, err := train.AnnealedImportance(context.Background(), open(t), q, c)
+	check(t, err)
+	for _, size := range []int{2, 3, 7} {
+		var done sync.WaitGroup
+		got, errs := make([]*train.AIS, size), make([]error, size)
+		for rank, g := range group(size) {
+			be, mine := open(t), c
+			mine.Group = g
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				got[rank], errs[rank] = train.AnnealedImportance(context.Background(), be, q, mine)
+			}()
+		}
+		done.Wait()
+		for rank := range size {
+			if errs[rank] != nil || *got[rank] != *want {
+				t.Errorf("rank %d of %d: %+v, %v, want %+v", rank, size, got[rank], errs[rank], want)
+			}
+		}
+	}
+	c.Chains, c.Group = 2, group(3)[1]
+	if _, err := train.AnnealedImportance(context.Background(), open(t), q, c); err == nil {
+		t.Error("2 chains on 3 ranks are accepted")
 	}
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"kadanoff/backend"
 	"kadanoff/cmd/internal/cli"
+	"kadanoff/comm"
 	"kadanoff/model/modelfile"
 	"kadanoff/train"
 )
@@ -48,6 +51,45 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 	var in dataFlags
 	var path, method, base string
 	c := train.AISConfig{}
+	var peers time.Duration
+	// prepare checks the flags, reads model and data and opens the backend.
+	prepare := func(cmd *cobra.Command, args []string) (m *spinRBM, source train.Source, be backend.Backend, err error) {
+		if path == "" {
+			return nil, nil, nil, cli.Usage("--data: want the data whose likelihood to tell")
+		}
+		switch method {
+		case "auto", "exact", "ais", "raise":
+		default:
+			return nil, nil, nil, cli.Usage("--method %q: want auto, exact, ais, or raise", method)
+		}
+		c.Seed = o.Seed
+		if err := c.Check(); err != nil {
+			return nil, nil, nil, err
+		}
+		m, err = loadRBM(cmd, args[0])
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		source, _, err = in.load(cmd, path, o.Seed)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if err := m.fits(path, source); err != nil {
+			return nil, nil, nil, err
+		}
+		small, big := min(m.net.Layers[0], m.net.Layers[1]), max(m.net.Layers[0], m.net.Layers[1])
+		if method == "auto" {
+			method = "ais"
+			if small <= train.MaxExactUnits && big<<small <= exactWork {
+				method = "exact"
+			}
+		}
+		if method == "exact" && small > train.MaxExactUnits {
+			return nil, nil, nil, cli.Usage("--method exact: the smaller layer has %d units, want at most %d; --method ais estimates", small, train.MaxExactUnits)
+		}
+		be, err = openBackend(o)
+		return m, source, be, err
+	}
 	cmd := &cobra.Command{
 		Use:   "evaluate MODEL",
 		Short: "Log-likelihood of data, exact or estimated from both ends",
@@ -58,115 +100,91 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 			"as far as the chains (started from the data, --burn-in sweeps) are samples of it. Trust them where they\n" +
 			"agree and ten times the temperatures move neither.\n" +
 			"raise: a likelihood that is too low on average: that of what annealing forward yields.\n" +
-			"auto (the default): exact where the smaller layer allows it, else ais.",
+			"auto (the default): exact where the smaller layer allows it, else ais.\n" +
+			"Under mpirun or srun the processes share the chains of ais, with the same result.",
 		Example: "  kadanoff evaluate model.safetensors --data t10k-images-idx3-ubyte.gz --threshold 127\n" +
 			"  kadanoff evaluate model.safetensors --data test.npy --method ais --temperatures 10000 --chains 1000",
 		Args: oneFile("MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if path == "" {
-				return cli.Usage("--data: want the data whose likelihood to tell")
-			}
-			switch method {
-			case "auto", "exact", "ais", "raise":
-			default:
-				return cli.Usage("--method %q: want auto, exact, ais, or raise", method)
-			}
-			c.Seed = o.Seed
-			if err := c.Check(); err != nil {
-				return err
-			}
-			m, err := loadRBM(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			source, _, err := in.load(cmd, path, o.Seed)
-			if err != nil {
-				return err
-			}
-			if err := m.fits(path, source); err != nil {
-				return err
-			}
-			small, big := min(m.net.Layers[0], m.net.Layers[1]), max(m.net.Layers[0], m.net.Layers[1])
-			if method == "auto" {
-				method = "ais"
-				if small <= train.MaxExactUnits && big<<small <= exactWork {
-					method = "exact"
+			return cli.OnRanks(cmd, peers, "", func(g comm.Group) error {
+				if err := o.Settle(cmd, g); err != nil {
+					return err
 				}
-			}
-			if method == "exact" && small > train.MaxExactUnits {
-				return cli.Usage("--method exact: the smaller layer has %d units, want at most %d; --method ais estimates", small, train.MaxExactUnits)
-			}
-			be, err := openBackend(o)
-			if err != nil {
-				return err
-			}
-			defer be.Close()
-			in.say(cmd)
-			ctx := cmd.Context()
-			free, spread, err := train.MeanFreeEnergy(ctx, be, m.net, source)
-			if err != nil {
-				return err
-			}
-			number := func(x float64) *cli.Float { f := cli.Float(x); return &f }
-			e := evaluation{
-				Method: method, Units: m.file.Units, Rows: source.Rows(), DataError: number(spread),
-				Constant: number(m.constant), FieldError: cli.Float(m.net.FieldError),
-			}
-			if method != "exact" {
-				from := source
-				if base != "" {
-					if from, _, err = in.load(cmd, base, o.Seed); err != nil {
-						return err
-					}
-					if err := m.fits(base, from); err != nil {
-						return err
-					}
+				m, source, be, err := prepare(cmd, args)
+				if err == nil {
+					defer be.Close()
 				}
+				if err := comm.Agree(g, err, func(err error) int { return cli.ExitCode(cmd.Context(), err) }); err != nil {
+					return err
+				}
+				c.Group = g
 				in.say(cmd)
-				sums, err := train.Sums(from)
+				ctx := cmd.Context()
+				free, spread, err := train.MeanFreeEnergy(ctx, be, m.net, source)
 				if err != nil {
 					return err
 				}
-				c.Base = train.BaseRates(sums, from.Rows())
-				e.Chains, e.Temperatures = c.Chains, c.Temperatures
-				c.Log = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-			}
-			switch method {
-			case "exact":
-				logZ, err := train.ExactLogZ(ctx, be, m.net)
-				if err != nil {
-					return err
+				number := func(x float64) *cli.Float { f := cli.Float(x); return &f }
+				e := evaluation{
+					Method: method, Units: m.file.Units, Rows: source.Rows(), DataError: number(spread),
+					Constant: number(m.constant), FieldError: cli.Float(m.net.FieldError),
 				}
-				e.LogZ, e.LogLikelihood = number(logZ+m.constant), cli.Float(-free-logZ)
-			case "ais":
-				if c.Start, err = train.Sample(source, c.Chains); err != nil {
-					return err
+				if method != "exact" {
+					from := source
+					if base != "" {
+						if from, _, err = in.load(cmd, base, o.Seed); err != nil {
+							return err
+						}
+						if err := m.fits(base, from); err != nil {
+							return err
+						}
+					}
+					in.say(cmd)
+					sums, err := train.Sums(from)
+					if err != nil {
+						return err
+					}
+					c.Base = train.BaseRates(sums, from.Rows())
+					e.Chains, e.Temperatures = c.Chains, c.Temperatures
+					c.Log = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 				}
-				z, err := train.AnnealedImportance(ctx, be, m.net, c)
-				if err != nil {
-					return err
+				switch method {
+				case "exact":
+					logZ, err := train.ExactLogZ(ctx, be, m.net)
+					if err != nil {
+						return err
+					}
+					e.LogZ, e.LogLikelihood = number(logZ+m.constant), cli.Float(-free-logZ)
+				case "ais":
+					if c.Start, err = train.Sample(source, c.Chains); err != nil {
+						return err
+					}
+					z, err := train.AnnealedImportance(ctx, be, m.net, c)
+					if err != nil {
+						return err
+					}
+					e.BurnIn = c.BurnIn
+					e.LogZ, e.LogZReverse = number(z.LogZ+m.constant), number(z.LogZReverse+m.constant)
+					e.LogLikelihood, e.LogLikelihoodReverse = cli.Float(-free-z.LogZ), number(-free-z.LogZReverse)
+					e.StandardError, e.StandardErrorReverse = number(z.StandardError), number(z.ReverseError)
+					e.SampleSize, e.SampleSizeReverse = number(z.SampleSize), number(z.ReverseSampleSize)
+				case "raise":
+					rows, err := train.Sample(source, min(source.Rows(), c.Chains))
+					if err != nil {
+						return err
+					}
+					mean, stderr, err := train.Raise(ctx, be, m.net, c, rows)
+					if err != nil {
+						return err
+					}
+					e.Rows, e.DataError = rows.Chains, nil
+					e.LogLikelihood, e.StandardError = cli.Float(mean), number(stderr)
 				}
-				e.BurnIn = c.BurnIn
-				e.LogZ, e.LogZReverse = number(z.LogZ+m.constant), number(z.LogZReverse+m.constant)
-				e.LogLikelihood, e.LogLikelihoodReverse = cli.Float(-free-z.LogZ), number(-free-z.LogZReverse)
-				e.StandardError, e.StandardErrorReverse = number(z.StandardError), number(z.ReverseError)
-				e.SampleSize, e.SampleSizeReverse = number(z.SampleSize), number(z.ReverseSampleSize)
-			case "raise":
-				rows, err := train.Sample(source, min(source.Rows(), c.Chains))
-				if err != nil {
-					return err
+				if math.IsNaN(float64(e.LogLikelihood)) {
+					return cli.Unfinished("%s: the likelihood is not a number", args[0])
 				}
-				mean, stderr, err := train.Raise(ctx, be, m.net, c, rows)
-				if err != nil {
-					return err
-				}
-				e.Rows, e.DataError = rows.Chains, nil
-				e.LogLikelihood, e.StandardError = cli.Float(mean), number(stderr)
-			}
-			if math.IsNaN(float64(e.LogLikelihood)) {
-				return cli.Unfinished("%s: the likelihood is not a number", args[0])
-			}
-			return o.Print(cmd, e)
+				return o.Print(cmd, e)
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -177,6 +195,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 	f.IntVar(&c.Temperatures, "temperatures", 1000, "points of the path of ais and raise")
 	f.IntVar(&c.Chains, "chains", 1000, "chains of ais; configurations of raise")
 	f.IntVar(&c.BurnIn, "burn-in", 1000, "sweeps of the model's chains before they are annealed back")
+	f.DurationVar(&peers, "peer-timeout", comm.DefaultTimeout, "end with code 75 when the other processes of an mpirun do not answer for so long")
 	f.StringVar(&base, "base", "", "data that the base-rate model is fitted to (default the data)")
 	return cmd
 }

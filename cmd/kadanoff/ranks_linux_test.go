@@ -176,6 +176,20 @@ func TestMPI(t *testing.T) {
 				t.Errorf("%s: a folder in use gives exit %d\n%s", l.name, code, m.stderr.String())
 			}
 		}
+		model := filepath.Join(t.TempDir(), "model")
+		alone := exec.Command(exe, append(append([]string{}, trainArgs...), "--epochs", "1", "--out", model)...)
+		if out, err := alone.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		ais := []string{"evaluate", filepath.Join(model, "model.safetensors"), "--data", "digits", "--method", "ais", "--temperatures", "50", "--burn-in", "5", "--chains", "130", "--threads", "1", "--backend", "cpu"}
+		one, err := exec.Command(exe, ais...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		two := start(t, l, exe, 2, ais...)
+		if code := two.code(t); code != 0 || two.stdout.String() != string(one) {
+			t.Errorf("%s: evaluate on two ranks: exit %d\n%s\nwant\n%s", l.name, code, two.stdout.String(), one)
+		}
 		long := append(append([]string{}, trainArgs...), "--epochs", "100000", "--checkpoint-every", "5steps")
 		dir := filepath.Join(t.TempDir(), "run")
 		m := start(t, l, exe, 2, append(long, "--out", dir)...)
