@@ -19,6 +19,7 @@ func gibbs() Area {
 	a.Checks = append(a.Checks,
 		Check{Name: "gibbs/conditionals", Run: fieldRange},
 		Check{Name: "gibbs/balanced", Run: balancedWeights},
+		Check{Name: "gibbs/hopfield", Run: hopfieldRecall},
 	)
 	for _, c := range backendtest.Cases() {
 		a.Checks = append(a.Checks, Check{

@@ -267,9 +267,11 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 	cd := t.spec.Algorithm == backend.CD
 	host := unpack(batch.Data, t.words[0])
 	if err := t.on("taking a batch", func() error {
-		if err := t.batch.fit(batch.Data.Chains, t.words[0]+t.words[1], t.betas[0]); err != nil {
+		// A batch may be empty: then all lanes are padding, which counts nothing.
+		if err := t.batch.fit(max(1, batch.Data.Chains), t.words[0]+t.words[1], t.betas[0]); err != nil {
 			return err
 		}
+		t.batch.chains = batch.Data.Chains
 		if err := fill(&t.rows, host); err != nil {
 			return err
 		}
@@ -336,7 +338,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 // unpack returns the rows of a batch with as many words of units, each row for
 // a padded number of chains.
 func unpack(b *spin.Batch, words int) []uint64 {
-	size := padded(b.Chains) / 64
+	size := padded(max(1, b.Chains)) / 64
 	rows := make([]uint64, words*kernels.WordUnits*size)
 	for u := range b.Units {
 		copy(rows[u*size:], b.Row(u))

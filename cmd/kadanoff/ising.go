@@ -61,14 +61,20 @@ func newIsing(o *cli.Options) *cobra.Command {
 			"energy, magnetisation and their fluctuations, with errors that include autocorrelations (tau is in sweeps).\n\n" +
 			"--out gets the spins, int8 ±1 of shape [chains, sites] after the last sweep, site y·width + x; with --every n\n" +
 			"[draws, chains, sites] after every n-th sweep. --shard i/n does part i of n of the chains, the same chains as\n" +
-			"without it, and prints their measurements; kadanoff merge makes the estimates of all parts.",
+			"without it, and prints their measurements; kadanoff merge makes the estimates of all parts.\n\n" +
+			"--algorithm cluster does Swendsen-Wang updates on the CPU, which near T = 2.269 forget much sooner than single\n" +
+			"spins do and take any sides, odd ones too. It goes without --shard, --backend and --isa.",
 		Example: "  kadanoff ising --lattice torus:64x64 --t 2.269 --chains 100 --sweeps 1000 --burn-in 200 --out FILE.npy\n" +
 			"  kadanoff ising --lattice torus:1024 --t 2 --chains 1 --sweeps 5000 --burn-in 1000 --format json\n" +
-			"  kadanoff ising --lattice torus:64 --t 2.3 --chains 1000 --shard 0/4 > part0.json",
+			"  kadanoff ising --lattice torus:64 --t 2.3 --chains 1000 --shard 0/4 > part0.json\n" +
+			"  kadanoff ising --lattice torus:128 --t 2.269 --algorithm cluster --chains 8",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := requireGiven(cmd, "lattice", "t"); err != nil {
 				return err
+			}
+			if v.algorithm == "cluster" {
+				return v.runClusters(cmd, o)
 			}
 			job, err := v.job(cmd, o.Seed)
 			if err != nil {
@@ -79,9 +85,9 @@ func newIsing(o *cli.Options) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&v.lattice, "lattice", "", "torus:WIDTHxHEIGHT or torus:SIDE, sides even")
+	f.StringVar(&v.lattice, "lattice", "", "torus:WIDTHxHEIGHT or torus:SIDE, sides even but for clusters")
 	f.Float64Var(&v.t, "t", 0, "temperature")
-	f.StringVar(&v.algorithm, "algorithm", "metropolis", "metropolis or heatbath")
+	f.StringVar(&v.algorithm, "algorithm", "metropolis", "metropolis, heatbath or cluster")
 	f.IntVar(&v.chains, "chains", 1, "independent chains")
 	f.IntVar(&v.sweeps, "sweeps", 1000, "sweeps that are measured")
 	f.IntVar(&v.burnIn, "burn-in", 200, "sweeps before the first measurement")
@@ -126,7 +132,7 @@ func (v *isingFlags) job(cmd *cobra.Command, seed uint64) (job ising.Job, err er
 	case "heatbath":
 		spec.Algorithm = backend.HeatBath
 	default:
-		return job, cli.Usage("--algorithm %q: want metropolis or heatbath", v.algorithm)
+		return job, cli.Usage("--algorithm %q: want metropolis, heatbath or cluster", v.algorithm)
 	}
 	switch v.start {
 	case "up":

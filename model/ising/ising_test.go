@@ -11,7 +11,7 @@ import (
 	"kadanoff/model/stats"
 )
 
-func open(t *testing.T) backend.Backend {
+func open(t testing.TB) backend.Backend {
 	t.Helper()
 	b, err := cpu.New(backend.Options{Threads: 1})
 	if err != nil {

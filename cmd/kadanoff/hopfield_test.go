@@ -1,0 +1,100 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kadanoff/model/npy"
+)
+
+type memory struct {
+	Units, Patterns, Retrieved int
+	Load                       float64
+	Recall                     []struct {
+		Pattern int
+		Before  float64 `json:"overlap_before"`
+		After   float64 `json:"overlap_after"`
+		Energy  float64
+		Stored  float64 `json:"pattern_energy"`
+		Sweeps  int
+		Settled bool
+	}
+}
+
+func TestHopfield(t *testing.T) {
+	for _, how := range []string{"", "--dynamics synchronous", "--rule pseudo-inverse", "--backend ref"} {
+		var r memory
+		runJSON(t, &r, append([]string{"hopfield", "--units", "128", "--patterns", "4", "--noise", "0.25"}, strings.Fields(how)...)...)
+		if r.Units != 128 || r.Retrieved != 4 || len(r.Recall) != 4 {
+			t.Fatalf("%s: %+v", how, r)
+		}
+		for k, p := range r.Recall {
+			if p.Pattern != k || p.Before != 0.5 || p.After != 1 || p.Energy != p.Stored || !p.Settled {
+				t.Errorf("%s: %+v", how, p)
+			}
+		}
+	}
+	var r memory
+	runJSON(t, &r, "hopfield", "--data", "digits", "--patterns", "6", "--known", "1", "--rule", "pseudo-inverse")
+	if r.Units != 64 || r.Retrieved != 6 || r.Recall[5].Before != 1 {
+		t.Errorf("digits: %+v", r)
+	}
+	if _, _, stderr := run("hopfield", "--patterns", "20"); !strings.Contains(stderr, "load 0.2 is above the capacity") {
+		t.Errorf("stderr %q does not warn", stderr)
+	}
+}
+
+func TestHopfieldCapacity(t *testing.T) {
+	var r struct {
+		Points []struct {
+			Units, Patterns          int
+			Load, Overlap, Retrieved float64
+			Error                    float64 `json:"overlap_error"`
+			Sweeps                   float64
+		}
+		Crossings []struct {
+			Small, Large    int
+			Capacity, Error float64
+		}
+	}
+	runJSON(t, &r, "hopfield", "capacity", "--units", "50,100", "--loads", "0.04,0.5", "--nets", "3")
+	rows := r.Points
+	if len(rows) != 4 || rows[2].Units != 100 || rows[2].Patterns != 4 || rows[2].Retrieved < 0.99 || rows[3].Overlap > 0.8 {
+		t.Errorf("%+v", rows)
+	}
+	if len(r.Crossings) != 0 {
+		t.Errorf("crossings %+v from loads far from the capacity", r.Crossings)
+	}
+	r.Points = nil
+	runJSON(t, &r, "hopfield", "capacity", "--units", "100,400", "--loads", "0.12,0.14,0.16", "--nets", "8")
+	// Sizes as small as these cross near the capacity of large ones, not at it.
+	if c := r.Crossings; len(c) != 1 || c[0].Small != 100 || c[0].Large != 400 || !(c[0].Error > 0 && c[0].Capacity > 0.11 && c[0].Capacity < 0.16) {
+		t.Errorf("crossings %+v of %+v", c, r.Points)
+	}
+}
+
+func TestHopfieldWrongUse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "same.npy")
+	if err := npy.WriteFile(path, []int8{1, -1, 1, 1, -1, 1}, 2, 3); err != nil {
+		t.Fatal(err)
+	}
+	badUse(t, "hopfield --data "+path+" --patterns 2 --rule pseudo-inverse", "pattern 1 is a linear combination")
+	badUse(t, "hopfield --data "+path+" --patterns 3", "--patterns 3", "2 rows")
+	badUse(t, "hopfield --data "+path+" --units 3", "--units 3")
+	badUse(t, "hopfield --noise 1.5", "--noise 1.5")
+	badUse(t, "hopfield --known 0.5 --noise 0.1", "--known")
+	badUse(t, "hopfield --known -1", "--known -1")
+	badUse(t, "hopfield --rule hebbian", "--rule", "pseudo-inverse")
+	badUse(t, "hopfield --dynamics both", "--dynamics", "synchronous")
+	badUse(t, "hopfield --units 0", "--units 0")
+	badUse(t, "hopfield --patterns 0", "--patterns 0")
+	badUse(t, "hopfield --sweeps 0", "--sweeps 0")
+	badUse(t, "hopfield --units 5 --patterns 5 --rule pseudo-inverse", "fewer patterns than units")
+	badUse(t, "hopfield nosuch", "nosuch")
+	badUse(t, "hopfield capacity --units 2.5", "--units 2.5")
+	badUse(t, "hopfield capacity --loads 0", "--loads 0")
+	badUse(t, "hopfield capacity --nets 1", "--nets 1")
+	badUse(t, "hopfield capacity --noise 2", "--noise 2")
+	badUse(t, "hopfield capacity --rule pseudo-inverse --loads 1", "--loads 1")
+}
