@@ -25,6 +25,18 @@ vet: ## go vet for amd64 and arm64
 	GOARCH=amd64 go vet ./...
 	GOARCH=arm64 go vet ./...
 
+PORTS := linux/386 linux/s390x darwin/arm64 windows/amd64
+# Small enough for an emulator: random numbers, spins, plain Go kernels, files.
+PORTABLE := ./spin ./spin/philox ./kernels/elem ./kernels/ascent ./kernels/gibbs ./kernels/lattice \
+            ./model/safetensors ./model/npy ./model/modelfile ./model/couplings ./model/atomicfile
+
+.PHONY: portable
+portable: ## other systems compile; small tests with 32 bits and, under qemu, big-endian
+	@set -e; for p in $(PORTS); do echo "vet $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} go vet ./...; done
+	GOARCH=386 go test -short $(PORTABLE)
+	@command -v qemu-s390x-static >/dev/null || { echo "big-endian tests need qemu-s390x-static: install qemu-user-static"; exit 1; }
+	GOARCH=s390x go test -short -exec qemu-s390x-static $(PORTABLE)
+
 .PHONY: lint
 lint: ## formatting and staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "gofmt wants changes in:"; gofmt -l .; exit 1; }

@@ -75,7 +75,7 @@ func gibbsSized(size string) (Benchmark, error) {
 		*n, _ = strconv.Atoi(parts[i])
 	}
 	most := max(c.visible, c.hidden)
-	if min(c.visible, c.hidden, c.chains) < 1 || most > mostUnits || c.visible*c.hidden > mostWeights || c.chains > mostSpins/most {
+	if min(c.visible, c.hidden, c.chains) < 1 || most > mostUnits || int64(c.visible)*int64(c.hidden) > mostWeights || int64(c.chains) > mostSpins/int64(most) {
 		return Benchmark{}, fmt.Errorf("want VISIBLExHIDDENxCHAINS, layers of at most %d units and %d weights", mostUnits, mostWeights)
 	}
 	return c.benchmark(), nil

@@ -458,8 +458,8 @@ func latticeSized(size string) (Benchmark, error) {
 		*n, _ = strconv.Atoi(parts[i])
 	}
 	s := backend.LatticeSpec{Width: c.width, Height: c.height, Replicas: c.replicas, Temperatures: []float64{1}}
-	if err := s.Check(); err != nil || c.replicas > mostSpins/(c.width*c.height) {
-		return Benchmark{}, fmt.Errorf("want WIDTHxHEIGHTxREPLICAS, even sides, at most %d spins", mostSpins)
+	if err := s.Check(); err != nil || int64(c.replicas) > mostSpins/(int64(c.width)*int64(c.height)) {
+		return Benchmark{}, fmt.Errorf("want WIDTHxHEIGHTxREPLICAS, even sides, at most %d spins", int64(mostSpins))
 	}
 	return c.benchmark(), nil
 }

@@ -36,12 +36,13 @@ const mostScalar = 1 << 32
 
 // operations estimates what a job costs one chain at a time: a multiplication
 // for each coupling in each sweep, and for each pair of units that is counted.
-func (s *sampling) operations() int {
+func (s *sampling) operations() int64 {
 	units, couplings := s.network.Units(), 0
 	for _, b := range s.network.Blocks {
 		couplings += 2 * len(b.W)
 	}
-	return s.chains * ((s.burnIn+s.stride*s.times)*(couplings+units*16) + s.times*units*units)
+	sweeps := int64(s.burnIn + s.stride*s.times)
+	return int64(s.chains) * (sweeps*int64(couplings+units*16) + int64(s.times)*int64(units*units))
 }
 
 // run samples the job on a target and compares means, pair correlations and

@@ -326,7 +326,7 @@ func trainSized(size string) (Benchmark, error) {
 		*n, _ = strconv.Atoi(parts[i])
 	}
 	most := max(c.visible, c.hidden)
-	if min(c.visible, c.hidden, c.batch) < 1 || most > mostUnits || c.visible*c.hidden > mostWeights || c.batch > mostSpins/most {
+	if min(c.visible, c.hidden, c.batch) < 1 || most > mostUnits || int64(c.visible)*int64(c.hidden) > mostWeights || int64(c.batch) > mostSpins/int64(most) {
 		return Benchmark{}, fmt.Errorf("want VISIBLExHIDDENxBATCH or ais-VISIBLExHIDDENxCHAINS, layers of at most %d units and %d weights", mostUnits, mostWeights)
 	}
 	if ais {

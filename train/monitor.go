@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"kadanoff/backend"
@@ -84,7 +83,7 @@ func (m *monitor) resume(dir string, step uint64) error {
 	if m.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(m.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lock(m.file); err != nil {
 		return fmt.Errorf("--out %s: another process is training there: want another folder", dir)
 	}
 	in := bufio.NewScanner(m.file)

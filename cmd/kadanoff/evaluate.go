@@ -80,7 +80,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		small, big := min(m.net.Layers[0], m.net.Layers[1]), max(m.net.Layers[0], m.net.Layers[1])
 		if method == "auto" {
 			method = "ais"
-			if small <= train.MaxExactUnits && big<<small <= exactWork {
+			if small <= train.MaxExactUnits && int64(big)<<small <= exactWork {
 				method = "exact"
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -101,7 +100,7 @@ func newTrain(o *cli.Options) *cobra.Command {
 					return err
 				}
 				now := make(chan os.Signal, 1)
-				signal.Notify(now, syscall.SIGUSR1)
+				notifyCheckpoint(now)
 				defer signal.Stop(now)
 				run.Name, run.Checkpoint, run.Group, run.Code = path, now, g, code
 				run.Log = func(format string, args ...any) {

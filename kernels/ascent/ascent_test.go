@@ -5,23 +5,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-	"unsafe"
 
 	"kadanoff/kernels/isa"
 )
-
-func TestLayout(t *testing.T) {
-	var r Row
-	for name, x := range map[string][2]uintptr{
-		"Centred": {unsafe.Offsetof(r.Centred), 60}, "Shrink": {unsafe.Offsetof(r.Shrink), 61},
-		"lanes": {unsafe.Offsetof(r.lanes), 64}, "magnitudes": {unsafe.Offsetof(r.magnitudes), 128},
-		"n": {unsafe.Offsetof(r.n), 160}, "columnWeight": {unsafe.Offsetof(r.columnWeight), 232},
-	} {
-		if x[0] != x[1] {
-			t.Errorf("%s lies at %d, the assembly takes it from %d", name, x[0], x[1])
-		}
-	}
-}
 
 // guarded is a slice with guard values on both sides, off a multiple of the
 // vector width.

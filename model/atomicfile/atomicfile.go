@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/google/renameio/v2"
 )
 
 // File is a file being written. Nothing of it is seen at its path before
@@ -20,10 +18,17 @@ import (
 // cannot be replaced by renaming and is written straight through.
 type File struct {
 	path    string
-	pending *renameio.PendingFile // nil for what is written straight through
+	pending pending // nil for what is written straight through
 	direct  *os.File
 	buf     *bufio.Writer
 	done    bool
+}
+
+// pending is a temporary file beside its target.
+type pending interface {
+	io.Writer
+	CloseAtomicallyReplace() error // syncs, closes and renames it over the target
+	Cleanup() error                // closes and removes it
 }
 
 // Create starts the file that Commit will put at path. A link is followed, so
@@ -46,9 +51,7 @@ func Create(path string) (*File, error) {
 		}
 	}
 	var err error
-	f.pending, err = renameio.NewPendingFile(target, renameio.WithTempDir(filepath.Dir(target)),
-		renameio.WithPermissions(0o666), renameio.WithExistingPermissions())
-	if err != nil {
+	if f.pending, err = newPending(target); err != nil {
 		return nil, f.fail(err)
 	}
 	f.buf = bufio.NewWriterSize(f.pending, 1<<16)

@@ -30,7 +30,7 @@ func Configurations(ctx context.Context, b backend.Backend, width, height int, t
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
-	if sites := width * height; spec.Replicas > (1<<31)/sites {
+	if sites := int64(width) * int64(height); int64(spec.Replicas) > (1<<31)/sites {
 		return nil, fmt.Errorf("%d configurations of %d spins, want at most 2³¹ spins", spec.Replicas, sites)
 	}
 	l, err := b.NewLattice(spec)
