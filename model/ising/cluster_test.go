@@ -137,7 +137,7 @@ func TestClusterJobs(t *testing.T) {
 		t.Errorf("%v, want the context's error", err)
 	}
 	for _, change := range []func(*ClusterJob){
-		func(j *ClusterJob) { j.Width = 0 }, func(j *ClusterJob) { j.Height = 1 << 40 },
+		func(j *ClusterJob) { j.Width = 0 }, func(j *ClusterJob) { j.Height = math.MaxInt },
 		func(j *ClusterJob) { j.Temperature = 0 }, func(j *ClusterJob) { j.Temperature = math.NaN() },
 		func(j *ClusterJob) { j.Chains = 0 }, func(j *ClusterJob) { j.Threads = 0 },
 		func(j *ClusterJob) { j.BurnIn = -1 }, func(j *ClusterJob) { j.Sweeps = MinSweeps - 1 },
