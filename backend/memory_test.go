@@ -17,11 +17,11 @@ func TestCheckMemory(t *testing.T) {
 	if err := CheckMemory("too much", 1e18); !errors.Is(err, syscall.ENOMEM) {
 		t.Errorf("an exabyte: %v, want ENOMEM", err)
 	}
-	spec := SamplerSpec{Network: quantizedRBM(t), Chains: 1 << 31}
+	spec := SamplerSpec{Network: quantizedRBM(t), Chains: 1 << 30}
 	spec.FirstChain = 0
 	if availableMemory() > 0 && availableMemory() < 1e11 {
 		if err := spec.Check(); !errors.Is(err, syscall.ENOMEM) {
-			t.Errorf("2³¹ chains of 2000 units: %v, want ENOMEM", err)
+			t.Errorf("2³⁰ chains of 2000 units: %v, want ENOMEM", err)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (t *trainer) updateAll(u *backend.Update) {
 	means := func(d, offset []float64, data, model []int64, unit float64) {
 		fd, fm := unit/float64(s.Samples), unit/float64(s.Chains)
 		for i := range d {
-			x := float64(data[i]) * fd
+			x := float64(float64(data[i]) * fd)
 			d[i] = x - float64(float64(model[i])*fm)
 			offset[i] = math.FMA(u.OffsetRate, x-offset[i], offset[i])
 		}

@@ -227,7 +227,7 @@ func (t *trainer) Update(u backend.Update) error {
 	dv, dh := make([]float64, t.v), make([]float64, t.h)
 	means := func(d, offset []float64, data, model []int64, unit float64) {
 		for i := range d {
-			x := float64(data[i]) * (unit / float64(s.Samples))
+			x := float64(float64(data[i]) * (unit / float64(s.Samples)))
 			d[i] = x - float64(float64(model[i])*(unit/float64(s.Chains)))
 			offset[i] = math.FMA(u.OffsetRate, x-offset[i], offset[i])
 		}
@@ -243,7 +243,7 @@ func (t *trainer) Update(u backend.Update) error {
 			g := float64(float64(s.Pairs[k]) * factor)
 			g = math.FMA(-st.VisibleOffset[i], dh[a], g)
 			g = math.FMA(-dv[i], st.HiddenOffset[a], g)
-			x := step(k, u.WeightRate*shrink(g, float64(w[k]), &u))
+			x := step(k, float64(u.WeightRate*shrink(g, float64(w[k]), &u)))
 			w[k] = float32(float64(w[k]) + x)
 			row[a%8] = math.FMA(x, st.HiddenOffset[a], row[a%8])
 			col[a] = math.FMA(x, st.VisibleOffset[i], col[a])
@@ -254,11 +254,11 @@ func (t *trainer) Update(u backend.Update) error {
 			}
 			clear(col)
 		}
-		y := step(t.v*t.h+i, u.BiasRate*dv[i])
+		y := step(t.v*t.h+i, float64(u.BiasRate*dv[i]))
 		st.Model.Bias[i] = float32(float64(st.Model.Bias[i]) + (y - backend.LaneSum(&row)))
 	}
 	for a := range t.h {
-		y := step(t.v*t.h+t.v+a, u.BiasRate*dh[a])
+		y := step(t.v*t.h+t.v+a, float64(u.BiasRate*dh[a]))
 		st.Model.Bias[t.v+a] = float32(float64(st.Model.Bias[t.v+a]) + (y - total[a]))
 	}
 	return t.finish()
@@ -273,7 +273,7 @@ func (t *trainer) updateTied(u *backend.Update, step func(int, float64) float64)
 		return fmt.Errorf("sum of %d pair statistics is beyond 2⁵³: want a smaller batch", len(t.stats.Pairs))
 	}
 	g := float64(float64(sum) * t.stats.TiedFactor(len(w)))
-	x := u.WeightRate * shrink(g, float64(w[0]), u)
+	x := float64(u.WeightRate * shrink(g, float64(w[0]), u))
 	for k := range w {
 		w[k] = float32(float64(w[k]) + step(k, x))
 	}
