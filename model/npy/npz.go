@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 )
@@ -20,18 +19,11 @@ type Archive struct {
 
 // OpenArchive opens the .npz file at path.
 func OpenArchive(path string) (*Archive, error) {
-	f, err := os.Open(path)
+	f, size, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s: not a regular file", path)
-	}
-	var a *Archive
-	if err == nil {
-		a, err = NewArchive(f, info.Size(), path)
-	}
+	a, err := NewArchive(f, size, path)
 	if err != nil {
 		f.Close()
 		return nil, err

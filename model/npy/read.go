@@ -46,20 +46,31 @@ func NewReader(r io.Reader, size int64, name string) (*Reader, error) {
 	return &Reader{Header: h, name: name, r: r, left: h.Bytes()}, nil
 }
 
-// Open opens the .npy file at path.
-func Open(path string) (*Reader, error) {
+// openRegular opens the file at path, which must be a regular one, and returns
+// its size.
+func openRegular(path string) (*os.File, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s: not a regular file", path)
 	}
-	var r *Reader
-	if err == nil {
-		r, err = NewReader(f, info.Size(), path)
+	if err != nil {
+		f.Close()
+		return nil, 0, err
 	}
+	return f, info.Size(), nil
+}
+
+// Open opens the .npy file at path.
+func Open(path string) (*Reader, error) {
+	f, size, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := NewReader(f, size, path)
 	if err != nil {
 		f.Close()
 		return nil, err
