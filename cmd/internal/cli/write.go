@@ -116,13 +116,7 @@ type value struct {
 	text  string
 }
 
-func parseValue(text []byte) value { return nextValue(decoder(text)) }
-
-func decoder(text []byte) *json.Decoder {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	return d
-}
+func parseValue(text []byte) value { return (&scanner{text: text}).next() }
 
 // manyObjects reports whether compact JSON is an array of objects.
 func manyObjects(text []byte) bool { return bytes.HasPrefix(text, []byte("[{")) }
@@ -130,36 +124,80 @@ func manyObjects(text []byte) bool { return bytes.HasPrefix(text, []byte("[{")) 
 // objects goes through an array of objects, one in memory at a time.
 func objects(text []byte) iter.Seq[value] {
 	return func(yield func(value) bool) {
-		d := decoder(text)
-		d.Token()
-		for d.More() && yield(nextValue(d)) {
+		for d := (scanner{text: text, at: 1}); d.at < len(text) && yield(d.next()); d.at++ {
 		}
 	}
 }
 
-// nextValue reads from the output of json.Marshal, which is well formed.
-func nextValue(d *json.Decoder) value {
-	token, _ := d.Token()
-	switch t := token.(type) {
-	case json.Delim:
-		v := value{kind: byte(t)}
-		for d.More() {
-			if t == '{' {
-				name, _ := d.Token()
-				v.names = append(v.names, name.(string))
+// scanner reads what json.Marshal wrote: well formed and without spaces.
+type scanner struct {
+	text  []byte
+	at    int
+	names []string // the names of the last object, which the next one often has too
+}
+
+func (d *scanner) next() value {
+	switch c := d.text[d.at]; c {
+	case '{', '[':
+		v := value{kind: c}
+		known := d.names                   // as far as v.names is the same
+		for d.at++; d.text[d.at] != c+2; { // '}' and ']'
+			if c == '{' {
+				quoted := d.str()
+				if n := len(v.names); n < len(known) && string(quoted[1:len(quoted)-1]) == known[n] {
+					v.names = known[: n+1 : n+1]
+				} else {
+					v.names, known = append(v.names, unquote(quoted)), nil
+				}
+				d.at++ // ':'
 			}
-			v.items = append(v.items, nextValue(d))
+			v.items = append(v.items, d.next())
+			if d.text[d.at] == ',' {
+				d.at++
+			}
 		}
-		d.Token()
+		d.at++
+		if c == '{' {
+			d.names = v.names
+		}
 		return v
-	case json.Number:
-		return value{kind: '0', text: t.String()}
-	case string:
-		return value{kind: '"', text: t}
-	case bool:
-		return value{kind: '"', text: strconv.FormatBool(t)}
+	case '"':
+		return value{kind: '"', text: unquote(d.str())}
+	default:
+		start := d.at
+		for d.at < len(d.text) && !bytes.ContainsRune([]byte(",]}"), rune(d.text[d.at])) {
+			d.at++
+		}
+		switch text := string(d.text[start:d.at]); text {
+		case "null":
+			return value{kind: '"'}
+		case "true", "false":
+			return value{kind: '"', text: text}
+		default:
+			return value{kind: '0', text: text}
+		}
 	}
-	return value{kind: '"'}
+}
+
+// str reads a string with its quotes.
+func (d *scanner) str() []byte {
+	start := d.at
+	for d.at++; d.text[d.at] != '"'; d.at++ {
+		if d.text[d.at] == '\\' {
+			d.at++
+		}
+	}
+	d.at++
+	return d.text[start:d.at]
+}
+
+func unquote(quoted []byte) string {
+	if !bytes.ContainsRune(quoted, '\\') {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	var s string
+	json.Unmarshal(quoted, &s)
+	return s
 }
 
 func (v value) isTable() bool {
@@ -181,6 +219,9 @@ func (v value) String() string {
 // flatten returns an object's scalar fields, objects inside it spelt out as
 // a.b, and apart from them the arrays of objects.
 func (v value) flatten() (fields, tables value) {
+	if !slices.ContainsFunc(v.items, func(item value) bool { return item.kind == '{' || item.isTable() }) {
+		return v, value{}
+	}
 	for i, item := range v.items {
 		name := v.names[i]
 		switch {
@@ -318,19 +359,27 @@ func writeGrid(out *bytes.Buffer, rows iter.Seq[value]) {
 			right[j] = right[j] && (cell.kind == '0' || text == "")
 		}
 	}
+	blanks := strings.Repeat(" ", 2+slices.Max(append(width, 0)))
 	line := func(cell func(j int) string) {
-		var b strings.Builder
+		pad := 0 // blanks are due, and are written only if text follows
 		for j := range c.names {
-			if j > 0 {
-				b.WriteString("  ")
-			}
+			text := cell(j)
+			free := width[j] - utf8.RuneCountInString(text)
 			if right[j] {
-				fmt.Fprintf(&b, "%*s", width[j], cell(j))
-			} else {
-				fmt.Fprintf(&b, "%-*s", width[j], cell(j))
+				pad += free
+				free = 0
 			}
+			if text != "" {
+				for ; pad > len(blanks); pad -= len(blanks) {
+					out.WriteString(blanks)
+				}
+				out.WriteString(blanks[:pad])
+				out.WriteString(text)
+				pad = 0
+			}
+			pad += free + 2
 		}
-		fmt.Fprintln(out, strings.TrimRight(b.String(), " "))
+		out.WriteByte('\n')
 	}
 	line(func(j int) string { return c.names[j] })
 	for row := range rows {
