@@ -97,10 +97,7 @@ func inspect(cmd *cobra.Command, path string) (*info, error) {
 		}
 		return nil, err
 	}
-	about.Kind, about.Format, about.Type, about.Shape = "data", d.Format, d.Type, d.Shape
-	if d.Rows >= 0 {
-		about.Rows = &d.Rows
-	}
+	about.Kind, about.Format, about.Type, about.Shape, about.Rows = "data", d.Format, d.Type, d.Shape, &d.Rows
 	return about, nil
 }
 

@@ -46,21 +46,32 @@ func (s *source) named(err error) error {
 // deflateRatio is the most bytes that deflate makes of one.
 const deflateRatio = 1032
 
-// Info says what a data file holds, as far as its beginning tells.
+// Info says what a data file holds.
 type Info struct {
 	Format string // npy, npz, idx, text
 	Type   string // of the numbers, as numpy names it
-	Rows   int    // -1 when only reading all of it tells
+	Rows   int
 	Shape  []int  // of a row
 }
 
-// Stat reads the beginning of the data file at path, FILE or FILE.npz:ARRAY.
+// Stat reads the beginning of the data file at path, FILE or FILE.npz:ARRAY,
+// and all of a file of text, whose end alone tells how many rows it has.
 func Stat(path string) (Info, error) {
 	src, err := open(path)
 	if err != nil {
 		return Info{}, err
 	}
 	defer src.close()
+	if src.rows < 0 {
+		src.rows = 0
+		err := src.fill(newStore(0, 0, ""), func(row, _ int, _ float64) error {
+			src.rows = row + 1
+			return nil
+		})
+		if err != nil {
+			return Info{}, src.named(err)
+		}
+	}
 	return Info{src.format, src.typ, src.rows, src.shape}, nil
 }
 
