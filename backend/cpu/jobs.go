@@ -17,18 +17,13 @@ type loop struct {
 }
 
 func (l *loop) work(t *team, member int) {
-	for {
-		i := t.claim()
-		if i >= l.n {
-			break
-		}
+	for i := t.claim(member, l.n); i < l.n; i = t.claim(member, l.n) {
 		if l.ctx.Err() != nil {
 			t.stop()
-			break
+			return
 		}
 		l.do(member, i)
 	}
-	t.barrier()
 }
 
 // each calls do for items 0 … n−1, spread over the team, until ctx ends.

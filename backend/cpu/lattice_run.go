@@ -93,7 +93,7 @@ func (s *ising) work(t *team, member int) {
 		s.workTogether(t, m, member)
 		return
 	}
-	for i := t.claim(); i < len(s.words); i = t.claim() {
+	for i := t.claim(member, len(s.words)); i < len(s.words); i = t.claim(member, len(s.words)) {
 		w := &s.words[i]
 		if s.undo {
 			if s.call.ctx.Err() != nil {
@@ -109,7 +109,7 @@ func (s *ising) work(t *team, member int) {
 	}
 	if s.undo && !t.barrier() {
 		// Nobody was cancelled: the sweep counts.
-		for i := t.claim(); i < len(s.words); i = t.claim() {
+		for i := t.claim(member, len(s.words)); i < len(s.words); i = t.claim(member, len(s.words)) {
 			s.words[i].done = false
 		}
 	}
