@@ -246,6 +246,13 @@ func (t *team) barrier() bool {
 	return t.stopped
 }
 
+// await waits until the progress of all the members named is n or more.
+func (t *team) await(members []int, n uint64) {
+	for _, m := range members {
+		t.progress[m].reach(n, t.patient.Load())
+	}
+}
+
 // epoch returns a number that no other call returns: what a step reads does
 // not change as long as it goes by one epoch.
 func (t *team) epoch() uint64 { return t.epochs.Add(1) }
