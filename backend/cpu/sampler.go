@@ -117,9 +117,18 @@ func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) 
 	if err != nil {
 		return nil, err
 	}
+	ctx := spec.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	s.shape = n.Shape()
 	s.plan(n, colors)
-	s.load(n)
-	s.start()
+	if err := s.load(ctx, n); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
 	copy(s.saved, s.rows.Bits)
 	s.sums.Reset(n, s.spec)
 	s.pending.reset(s)
@@ -214,9 +223,8 @@ func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 }
 
 // load packs the weights of n for every step.
-func (s *sampler) load(n *spin.Network) {
-	s.shape = n.Shape()
-	s.rule.Frac = n.Frac
+func (s *sampler) load(ctx context.Context, n *spin.Network) error {
+	s.shape.Frac, s.rule.Frac = n.Frac, n.Frac
 	lists := false
 	for _, steps := range s.steps {
 		for i := range steps {
@@ -234,11 +242,13 @@ func (s *sampler) load(n *spin.Network) {
 				})
 			}
 			f := n.First(st.layer)
-			s.b.gibbs.Pack(st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks, 0, n.Layers[st.layer])
+			if err := s.b.pack(ctx, st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks); err != nil {
+				return err
+			}
 		}
 	}
 	if !lists {
-		return
+		return nil
 	}
 	ptr, col, w := n.Neighbors()
 	s.csr.bias = make([]int32, s.rows.N)
@@ -257,18 +267,20 @@ func (s *sampler) load(n *spin.Network) {
 	for ; at < len(s.csr.ptr); at++ {
 		s.csr.ptr[at] = len(col)
 	}
+	return nil
 }
 
 // start tosses a fair coin for every spin.
-func (s *sampler) start() {
-	for _, r := range s.row {
-		row := s.rows.Row(int(r))[:s.words]
-		for c := range s.chains {
-			if philox.High16(s.rule.Key, philox.Init, s.rule.Chain0+uint32(c), uint32(r), s.sweep) < 1<<15 {
-				row[c>>6] |= 1 << (c & 63)
-			}
+func (s *sampler) start(ctx context.Context) error {
+	for l, first := range s.first {
+		err := s.b.toss(ctx, coins{
+			rows: s.layer(l), first: uint32(first), key: s.rule.Key, chain0: s.rule.Chain0, to: s.chains, sweep: s.sweep,
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // Sweep advances the chains. A call that is stopped puts back the state before
@@ -416,8 +428,7 @@ func (s *sampler) SetNetwork(n *spin.Network) error {
 	if err := backend.CheckSameShape(s.shape, n); err != nil {
 		return err
 	}
-	s.load(n)
-	return nil
+	return s.load(context.Background(), n)
 }
 
 func (s *sampler) SetTemperatures(t []float64) error {
