@@ -125,8 +125,14 @@ func CheckRBM(n *spin.Network) error {
 	if err := n.Check(); err != nil {
 		return err
 	}
-	if len(n.Layers) != 2 || len(n.Blocks) != 1 || n.Blocks[0].A != 0 || n.Blocks[0].B != 1 || n.Blocks[0].Sparse() {
-		return errors.New("not an RBM: want two layers and one dense block of couplings from the first to the second")
+	if !isRBM(&n.Net) {
+		return errNoRBM
 	}
 	return n.CheckRange()
+}
+
+var errNoRBM = errors.New("not an RBM: want two layers and one dense block of couplings from the first to the second")
+
+func isRBM[T int32 | float32](n *spin.Net[T]) bool {
+	return len(n.Layers) == 2 && len(n.Blocks) == 1 && n.Blocks[0].A == 0 && n.Blocks[0].B == 1 && !n.Blocks[0].Sparse()
 }

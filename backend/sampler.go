@@ -43,6 +43,10 @@ type SamplerSpec struct {
 	// Moments are added up after every sweep whose number within a Sweep call
 	// is a multiple of Every (0 counts as 1).
 	Moments MomentSpec
+
+	// Context, if not nil, ends the setting up: NewSampler returns its error
+	// within a tenth of a second.
+	Context context.Context
 }
 
 // MixOne is the Mix at which the network's own energy is reached.
@@ -131,9 +135,6 @@ func (s *SamplerSpec) Check() error {
 	if err := s.Network.Check(); err != nil {
 		return err
 	}
-	if err := s.Network.CheckRange(); err != nil {
-		return err
-	}
 	if s.Chains < 1 {
 		return fmt.Errorf("%d chains, want at least 1", s.Chains)
 	}
@@ -156,12 +157,26 @@ func (s *SamplerSpec) Check() error {
 	if _, err := Betas(s.Temperatures, s.Chains); err != nil {
 		return err
 	}
-	// The chains and a copy of them.
-	if err := CheckMemory(fmt.Sprintf("%d chains of %d units", s.Chains, s.Network.Units()), float64(s.Chains)*float64(s.Network.Units())/4); err != nil {
+	// The chains and a copy of them, and the weights in both directions.
+	weights := 0
+	for k := range s.Network.Blocks {
+		weights += 8 * s.Network.Stored(k)
+	}
+	if err := CheckFit(s.Chains, "chains", float64(units)/4, fmt.Sprintf(" of %d units", units), float64(weights)); err != nil {
+		return err
+	}
+	if err := s.Network.CheckRangeContext(s.context()); err != nil {
 		return err
 	}
 	_, err := Coloring(s.Network, s.Colors)
 	return err
+}
+
+func (s *SamplerSpec) context() context.Context {
+	if s.Context == nil {
+		return context.Background()
+	}
+	return s.Context
 }
 
 // CheckBase reports a base that does not fit a network.

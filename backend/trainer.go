@@ -80,6 +80,10 @@ type TrainerSpec struct {
 	// Tied keeps all weights equal, and the biases as they are: the uniform
 	// RBM of the thesis (eq 52).
 	Tied bool
+
+	// Context, if not nil, ends the setting up: NewTrainer returns its error
+	// within a tenth of a second.
+	Context context.Context
 }
 
 // TrainingBatch is the data of a step.
@@ -201,63 +205,81 @@ func (e *DivergedError) Unwrap() error { return e.Reason }
 
 // Check reports what is wrong with a spec and fills in nothing.
 func (s *TrainerSpec) Check() error {
+	_, err := s.Quantized()
+	return err
+}
+
+// Quantized is Check, and returns the model in fixed point.
+func (s *TrainerSpec) Quantized() (*spin.Network, error) {
 	if s.Model == nil {
-		return errors.New("trainer has no model")
+		return nil, errors.New("trainer has no model")
 	}
-	q, err := spin.Quantize(s.Model)
-	if err != nil {
-		return err
+	if err := s.Model.Check(); err != nil {
+		return nil, err
 	}
-	if err := CheckRBM(q); err != nil {
-		return err
+	if !isRBM(s.Model) {
+		return nil, errNoRBM
 	}
 	if s.K < 1 {
-		return fmt.Errorf("k = %d sweeps in a step, want at least 1", s.K)
+		return nil, fmt.Errorf("k = %d sweeps in a step, want at least 1", s.K)
 	}
 	if s.Algorithm > PT {
-		return fmt.Errorf("%v, want cd, pcd or pt", s.Algorithm)
+		return nil, fmt.Errorf("%v, want cd, pcd or pt", s.Algorithm)
 	}
 	if s.Algorithm == CD {
 		if s.Chains != 0 || s.FirstChain != 0 || s.TotalChains != 0 {
-			return errors.New("cd has no chains of its own, want 0")
+			return nil, errors.New("cd has no chains of its own, want 0")
 		}
 	} else {
 		if s.Chains < 1 {
-			return fmt.Errorf("%d chains, want at least 1", s.Chains)
+			return nil, fmt.Errorf("%d chains, want at least 1", s.Chains)
 		}
 		if s.TotalChains < 0 || s.Total() < s.Chains+int(s.FirstChain) {
-			return fmt.Errorf("chains %d to %d of %d", s.FirstChain, int(s.FirstChain)+s.Chains-1, s.Total())
+			return nil, fmt.Errorf("chains %d to %d of %d", s.FirstChain, int(s.FirstChain)+s.Chains-1, s.Total())
 		}
-	}
-	// The chains at all temperatures.
-	if err := CheckMemory(fmt.Sprintf("%d chains of %d units", s.Chains, q.Units()), float64(s.Chains)*float64(q.Units())*float64(max(1, len(s.Temperatures)))/8); err != nil {
-		return err
 	}
 	switch n := len(s.Temperatures); {
 	case s.Algorithm == PT && n < 2:
-		return fmt.Errorf("parallel tempering at %d temperatures, want at least 2", n)
+		return nil, fmt.Errorf("parallel tempering at %d temperatures, want at least 2", n)
 	case s.Algorithm != PT && n > 1:
-		return fmt.Errorf("%v at %d temperatures, want one", s.Algorithm, n)
+		return nil, fmt.Errorf("%v at %d temperatures, want one", s.Algorithm, n)
 	}
 	for _, t := range s.Temperatures {
 		if b, err := spin.Beta(t); err != nil {
-			return err
+			return nil, err
 		} else if b == spin.BetaCold {
-			return errors.New("temperature 0: training wants more than 0")
+			return nil, errors.New("temperature 0: training wants more than 0")
 		}
 	}
 	if uint64(max(len(s.Temperatures), 1))*uint64(s.Total()) > philox.MaxChains {
-		return fmt.Errorf("%d chains at %d temperatures, want fewer than 2³² in all", s.Total(), len(s.Temperatures))
+		return nil, fmt.Errorf("%d chains at %d temperatures, want fewer than 2³² in all", s.Total(), len(s.Temperatures))
+	}
+	// The chains at all temperatures, and a copy of them that is saved.
+	each := float64(s.Model.Units()) * float64(max(1, len(s.Temperatures))) / 4
+	what := fmt.Sprintf(" of %d units", s.Model.Units())
+	if n := len(s.Temperatures); n > 1 {
+		what += fmt.Sprintf(" at %d temperatures", n)
+	}
+	if err := CheckFit(s.Chains, "chains", each, what, TrainingBytes*float64(len(s.Model.Blocks[0].W))); err != nil {
+		return nil, err
 	}
 	if s.Tied {
 		for _, w := range s.Model.Blocks[0].W {
 			if w != s.Model.Blocks[0].W[0] {
-				return errors.New("tied weights that are not all equal")
+				return nil, errors.New("tied weights that are not all equal")
 			}
 		}
 	}
-	return nil
+	ctx := s.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return spin.QuantizeContext(ctx, s.Model)
 }
+
+// TrainingBytes is what a trainer takes for each weight beside the model that
+// it is given: masters, their fixed point, both packed copies and pair sums.
+const TrainingBytes = 20
 
 // Total returns TotalChains, or Chains where that is 0.
 func (s *TrainerSpec) Total() int {

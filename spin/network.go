@@ -1,6 +1,7 @@
 package spin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -241,10 +242,13 @@ func RBM(visible, hidden int, w, b, c []float32) *Net[float32] {
 // if a weight is NaN or infinite, or if a unit's |bias| + Σ|W| leaves fewer
 // than MinFrac fraction bits.
 func Quantize(n *Net[float32]) (*Network, error) {
+	return QuantizeContext(context.Background(), n)
+}
+
+// QuantizeContext is Quantize that returns the context's error soon after ctx
+// ends.
+func QuantizeContext(ctx context.Context, n *Net[float32]) (*Network, error) {
 	if err := n.Check(); err != nil {
-		return nil, err
-	}
-	if err := n.checkFinite(); err != nil {
 		return nil, err
 	}
 	sum := make([]float64, len(n.Bias))
@@ -252,10 +256,44 @@ func Quantize(n *Net[float32]) (*Network, error) {
 	for u, b := range n.Bias {
 		sum[u], terms[u] = math.Abs(float64(b)), 1
 	}
-	n.eachCoupling(func(_, to int, w float32) {
-		sum[to] += math.Abs(float64(w))
-		terms[to]++
+	err := n.eachRow(ctx, func(k, unit, start int, w []float32, col []int32) {
+		b := &n.Blocks[k]
+		fb, across := n.First(b.B), b.A != b.B
+		s := sum[unit]
+		terms[unit] += len(w)
+		if col == nil {
+			to, count := sum[fb+start:][:len(w)], terms[fb+start:][:len(w)]
+			for j, x := range w {
+				m := math.Abs(float64(x))
+				s += m
+				if across {
+					to[j] += m
+					count[j]++
+				}
+			}
+		} else {
+			for j, x := range w {
+				m := math.Abs(float64(x))
+				s += m
+				if across {
+					sum[fb+int(col[j])] += m
+					terms[fb+int(col[j])]++
+				}
+			}
+		}
+		sum[unit] = s
 	})
+	if err != nil {
+		return nil, err
+	}
+	// Sums of finite float32 are finite.
+	for _, s := range sum {
+		if math.IsNaN(s) || math.IsInf(s, 0) {
+			if err := n.checkFinite(); err != nil {
+				return nil, err
+			}
+		}
+	}
 	frac, worst := MaxFrac, 0
 	for u, s := range sum {
 		// Rounding adds at most half a unit for each term; one more covers
@@ -274,29 +312,51 @@ func Quantize(n *Net[float32]) (*Network, error) {
 		return nil, fmt.Errorf("layer %d: unit %d has |bias| + Σ|W| = %.6g, want below %d (at least %d fraction bits)",
 			l, u, sum[worst], 1<<(31-MinFrac), MinFrac)
 	}
-	q := &Network{Net: Net[int32]{Layers: append([]int(nil), n.Layers...)}, Frac: uint(frac)}
-	q.Bias = q.round(n.Bias)
+	q := &Network{Net: Net[int32]{Layers: append([]int(nil), n.Layers...), Bias: make([]int32, len(n.Bias))}, Frac: uint(frac)}
 	for _, b := range n.Blocks {
 		q.Blocks = append(q.Blocks, Block[int32]{
-			A: b.A, B: b.B, W: q.round(b.W),
+			A: b.A, B: b.B, W: make([]int32, len(b.W)),
 			RowPtr: append([]int(nil), b.RowPtr...), Col: append([]int32(nil), b.Col...),
 		})
 	}
+	// Powers of two: multiplying by them is exact.
+	up, down := math.Ldexp(1, frac), math.Ldexp(1, -frac)
+	round := func(x float32) (int32, float64) {
+		s := float64(x) * up
+		r := math.RoundToEven(s)
+		return int32(r), math.Abs(r-s) * down
+	}
 	field := make([]float64, len(n.Bias))
 	for u, b := range n.Bias {
-		field[u] = math.Abs(float64(b) - math.Ldexp(float64(q.Bias[u]), -frac))
+		q.Bias[u], field[u] = round(b)
+		q.RoundingError = max(q.RoundingError, field[u])
 	}
-	for k := range n.Blocks {
-		b, i := &n.Blocks[k], 0
-		fa, fb := n.First(b.A), n.First(b.B)
-		b.Each(n.Layers[b.B], func(r, c int, w float32) {
-			e := math.Abs(float64(w) - math.Ldexp(float64(q.Blocks[k].W[i]), -frac))
-			i++
-			field[fa+r] += e
-			if b.A != b.B {
-				field[fb+c] += e
+	at := make([]int, len(n.Blocks)) // couplings of each block done
+	err = n.eachRow(ctx, func(k, unit, start int, w []float32, col []int32) {
+		b := &n.Blocks[k]
+		fb, across := n.First(b.B), b.A != b.B
+		dst := q.Blocks[k].W[at[k]:][:len(w)]
+		at[k] += len(w)
+		f, worst := field[unit], q.RoundingError
+		for j, x := range w {
+			r, e := round(x)
+			dst[j] = r
+			f += e
+			if e > worst {
+				worst = e
 			}
-		})
+			if across {
+				if col == nil {
+					field[fb+start+j] += e
+				} else {
+					field[fb+int(col[j])] += e
+				}
+			}
+		}
+		field[unit], q.RoundingError = f, worst
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range field {
 		q.FieldError = max(q.FieldError, e)
@@ -304,16 +364,47 @@ func Quantize(n *Net[float32]) (*Network, error) {
 	return q, nil
 }
 
-// round returns x in fixed point and notes the largest rounding error.
-func (q *Network) round(x []float32) []int32 {
-	y := make([]int32, len(x))
-	for i, v := range x {
-		s := math.Ldexp(float64(v), int(q.Frac))
-		r := math.RoundToEven(s)
-		y[i] = int32(r)
-		q.RoundingError = max(q.RoundingError, math.Ldexp(math.Abs(r-s), -int(q.Frac)))
+// rowPart is the most couplings that eachRow hands out at a time.
+const rowPart = 1 << 16
+
+// eachRow calls f for the stored couplings of every unit of a block's layer A,
+// in order, rowPart at most at a time: with the block, the unit's number in the
+// network, the number of the first coupling's unit in layer B for a dense
+// block, and for a sparse one the units' numbers. It looks at ctx every rowPart
+// couplings or so.
+func (n *Net[T]) eachRow(ctx context.Context, f func(block, unit, start int, w []T, col []int32)) error {
+	left := 0
+	look := func(count int) error {
+		if left -= count; left > 0 {
+			return nil
+		}
+		left = rowPart
+		return ctx.Err()
 	}
-	return y
+	for k := range n.Blocks {
+		b := &n.Blocks[k]
+		first, nb := n.First(b.A), n.Layers[b.B]
+		for i := range n.Layers[b.A] {
+			w, col := b.W, b.Col
+			if b.Sparse() {
+				w, col = w[b.RowPtr[i]:b.RowPtr[i+1]], col[b.RowPtr[i]:b.RowPtr[i+1]:b.RowPtr[i+1]]
+			} else {
+				w = w[i*nb : (i+1)*nb]
+			}
+			for start := 0; start < len(w); start += rowPart {
+				end := min(len(w), start+rowPart)
+				if err := look(end - start); err != nil {
+					return err
+				}
+				if b.Sparse() {
+					f(k, first+i, start, w[start:end], col[start:end])
+				} else {
+					f(k, first+i, start, w[start:end], nil)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (n *Net[T]) locate(unit int) (layer, index int) {
@@ -351,7 +442,11 @@ func (n *Net[T]) checkFinite() error {
 
 // CheckRange reports a unit whose field could overflow, or a Frac outside
 // MinFrac … MaxFrac; networks from Quantize always pass.
-func (q *Network) CheckRange() error {
+func (q *Network) CheckRange() error { return q.CheckRangeContext(context.Background()) }
+
+// CheckRangeContext is CheckRange that returns the context's error soon after
+// ctx ends.
+func (q *Network) CheckRangeContext(ctx context.Context) error {
 	if q.Frac < MinFrac || q.Frac > MaxFrac {
 		return fmt.Errorf("network has %d fraction bits, want %d to %d", q.Frac, MinFrac, MaxFrac)
 	}
@@ -360,7 +455,26 @@ func (q *Network) CheckRange() error {
 	for u, b := range q.Bias {
 		sum[u] = abs(b)
 	}
-	q.eachCoupling(func(_, to int, w int32) { sum[to] += abs(w) })
+	err := q.eachRow(ctx, func(k, unit, start int, w []int32, col []int32) {
+		b := &q.Blocks[k]
+		fb := q.First(b.B)
+		s := int64(0)
+		for j, x := range w {
+			s += abs(x)
+			if b.A == b.B {
+				continue
+			}
+			if col == nil {
+				sum[fb+start+j] += abs(x)
+			} else {
+				sum[fb+int(col[j])] += abs(x)
+			}
+		}
+		sum[unit] += s
+	})
+	if err != nil {
+		return err
+	}
 	for u, s := range sum {
 		if s >= 1<<31 {
 			l, i := q.locate(u)

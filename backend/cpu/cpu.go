@@ -62,6 +62,9 @@ func New(o backend.Options) (*Backend, error) {
 	for range threads {
 		b.members = append(b.members, &member{scratch: gibbs.NewScratch()})
 	}
+	// The members know the team alone, so that a backend which is forgotten
+	// rather than closed ends them all the same.
+	runtime.AddCleanup(b, (*team).end, b.team)
 	return b, nil
 }
 

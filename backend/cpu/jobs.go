@@ -17,18 +17,13 @@ type loop struct {
 }
 
 func (l *loop) work(t *team, member int) {
-	for {
-		i := t.claim()
-		if i >= l.n {
-			break
-		}
+	for i := t.claim(member, l.n); i < l.n; i = t.claim(member, l.n) {
 		if l.ctx.Err() != nil {
 			t.stop()
-			break
+			return
 		}
 		l.do(member, i)
 	}
-	t.barrier()
 }
 
 // each calls do for items 0 … n−1, spread over the team, until ctx ends.
@@ -100,7 +95,15 @@ type fields struct {
 	buf   [][]int32 // for each member: [units][jobWords·64]
 }
 
-func (b *Backend) newFields(n *spin.Network, layer int, given *spin.Batch) *fields {
+// pack packs weights on the whole team.
+func (b *Backend) pack(ctx context.Context, w *gibbs.Weights, bias []int32, blocks []gibbs.Block) error {
+	const size = 2 * gibbs.UnitBlock
+	return b.each(ctx, (w.Out()+size-1)/size, func(_, i int) {
+		b.gibbs.Pack(w, bias, blocks, i*size, min(w.Out(), (i+1)*size))
+	})
+}
+
+func (b *Backend) newFields(ctx context.Context, n *spin.Network, layer int, given *spin.Batch) (*fields, error) {
 	f := &fields{b: b, units: n.Layers[layer], buf: make([][]int32, b.team.size)}
 	in := n.Layers[1-layer]
 	f.step = gibbs.Step{
@@ -110,9 +113,8 @@ func (b *Backend) newFields(n *spin.Network, layer int, given *spin.Batch) *fiel
 		Unit1:   f.units,
 	}
 	first := n.First(layer)
-	b.gibbs.Pack(f.step.Weights, n.Bias[first:first+f.units],
-		[]gibbs.Block{{Src: n.Blocks[0].W, Stride: n.Layers[1], Transposed: layer == 0, In: in}}, 0, f.units)
-	return f
+	return f, b.pack(ctx, f.step.Weights, n.Bias[first:first+f.units],
+		[]gibbs.Block{{Src: n.Blocks[0].W, Stride: n.Layers[1], Transposed: layer == 0, In: in}})
 }
 
 // fieldStride is the distance between the rows of fields.of.
@@ -142,7 +144,10 @@ func (f *fields) of(member, item int) []int32 {
 func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []int64) error {
 	n, s := job.Network, job.States
 	visible := n.Layers[0]
-	f := b.newFields(n, 1, s.Rows(0, visible))
+	f, err := b.newFields(ctx, n, 1, s.Rows(0, visible))
+	if err != nil {
+		return err
+	}
 	return b.each(ctx, words(s), func(member, item int) {
 		a := f.of(member, item)
 		c0, c1 := item*fieldStride, min(s.Chains, (item+1)*fieldStride)
@@ -175,7 +180,10 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 	if base == nil {
 		base = make([]int32, n.Units())
 	}
-	f := b.newFields(n, job.Summed, s)
+	f, err := b.newFields(ctx, n, job.Summed, s)
+	if err != nil {
+		return err
+	}
 	fs, fg := n.First(job.Summed), n.First(1-job.Summed)
 	unit := math.Ldexp(1, -int(n.Frac))
 	return b.each(ctx, words(s), func(member, item int) {

@@ -58,6 +58,13 @@ type isingMember struct {
 	count  lattice.Count
 	total  []uint64
 	sweep  uint64 // in progress
+
+	// Of blocks that are shared, numbered through all words: those with a
+	// neighbour that is another member's, the other ones, and who these
+	// members are.
+	border, inner, near []int
+
+	_ [64]byte // other members' are on other lines
 }
 
 // NewLattice starts replicas on the CPU.
@@ -112,6 +119,7 @@ func (b *Backend) NewLattice(spec backend.LatticeSpec) (backend.Lattice, error) 
 		m.total = lattice.Aligned(2 * lattice.Depth * lattice.Lanes)
 		m.update.Log = make([]uint64, lattice.LogSize(rows*g.Width/2))
 	}
+	s.share()
 	for i := range s.levels {
 		s.levels[i], s.holder[i] = i, i
 	}

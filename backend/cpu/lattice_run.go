@@ -1,6 +1,11 @@
 package cpu
 
-import "context"
+import (
+	"context"
+	"slices"
+
+	"kadanoff/kernels/lattice"
+)
 
 // isingCall is the work the team has been given: some sweeps of all replicas,
 // with no exchange among them.
@@ -11,7 +16,6 @@ type isingCall struct {
 	every          int // record after every that many
 	energy, magnet []int64
 	measureLast    bool // measure after the last sweep in any case
-	done           int  // sweeps completed, when the team stops early
 }
 
 // due returns the row of the record to write after sweep i of the call, −1 for
@@ -52,15 +56,10 @@ func (s *ising) Record(ctx context.Context, n, every int, energy, magnetization 
 		}
 		s.call.measureLast = exchange
 		if s.b.team.run(s) {
-			done := s.call.done
-			s.sweep += uint64(done)
-			if done < s.call.sweeps || s.undo {
-				s.restore()
-				return ctx.Err()
-			}
-		} else {
-			s.sweep += uint64(s.call.sweeps)
+			s.restore()
+			return ctx.Err()
 		}
+		s.sweep += uint64(s.call.sweeps)
 		before += s.call.sweeps
 		if exchange {
 			s.exchange(s.sweep - 1)
@@ -89,11 +88,15 @@ func (s *ising) together() bool {
 // work is what each member of the team does.
 func (s *ising) work(t *team, member int) {
 	m := &s.members[member]
-	if s.together() {
+	switch {
+	case s.together() && s.undo:
+		s.workUndo(t, m, member)
+		return
+	case s.together():
 		s.workTogether(t, m, member)
 		return
 	}
-	for i := t.claim(); i < len(s.words); i = t.claim() {
+	for i := t.claim(member, len(s.words)); i < len(s.words); i = t.claim(member, len(s.words)) {
 		w := &s.words[i]
 		if s.undo {
 			if s.call.ctx.Err() != nil {
@@ -109,7 +112,7 @@ func (s *ising) work(t *team, member int) {
 	}
 	if s.undo && !t.barrier() {
 		// Nobody was cancelled: the sweep counts.
-		for i := t.claim(); i < len(s.words); i = t.claim() {
+		for i := t.claim(member, len(s.words)); i < len(s.words); i = t.claim(member, len(s.words)) {
 			s.words[i].done = false
 		}
 	}
@@ -134,45 +137,123 @@ func (s *ising) sweepWord(m *isingMember, w *isingWord) {
 	}
 }
 
+// share gives every member its blocks of the words, the same every time, so
+// that they stay in its cache.
+func (s *ising) share() {
+	items, size := len(s.words)*s.g.Blocks, len(s.members)
+	owner := make([]int, items)
+	for m := range s.members {
+		for k := m * items / size; k < (m+1)*items/size; k++ {
+			owner[k] = m
+		}
+	}
+	for k, m := range owner {
+		first := k / s.g.Blocks * s.g.Blocks
+		above, below := owner[first+(k-first+s.g.Blocks-1)%s.g.Blocks], owner[first+(k-first+1)%s.g.Blocks]
+		x := &s.members[m]
+		if above == m && below == m {
+			x.inner = append(x.inner, k)
+			continue
+		}
+		x.border = append(x.border, k)
+		for _, o := range []int{above, below} {
+			if o != m && !slices.Contains(x.near, o) {
+				x.near = append(x.near, o)
+			}
+		}
+	}
+}
+
 // workTogether does a call's sweeps with every colour's blocks shared among
-// the members.
+// the members. A member does the blocks that touch others' first, says so, and
+// then the rest: by the time that it wants to begin the next colour, those near
+// it have long done theirs, and nobody waits.
 func (s *ising) workTogether(t *team, m *isingMember, member int) {
-	// The same blocks every time, so that they stay in the member's cache.
-	items := len(s.words) * s.g.Blocks
-	from, to := member*items/t.size, (member+1)*items/t.size
+	// All members have said the same number of times that they are done.
+	begin := t.progress[member].count.Load()
 	for i := range s.call.sweeps {
 		m.sweep = s.sweep + uint64(i)
-		if member == 0 && s.call.ctx.Err() != nil {
+		for color := range 2 {
+			// The others have read what is written here, and written what is read.
+			t.await(m.near, begin+uint64(2*i+color))
+			s.passes(m, m.border, color)
+			t.progress[member].raise()
+			s.passes(m, m.inner, color)
+		}
+		if row, measure := s.call.due(i); measure {
+			t.barrier()
+			s.counts(m)
+			t.barrier()
+			if member == 0 {
+				s.collectAll(row)
+			}
+		}
+	}
+}
+
+// workUndo does one sweep as workTogether does, but one that may be left and
+// undone.
+func (s *ising) workUndo(t *team, m *isingMember, member int) {
+	m.sweep = s.sweep
+	for _, blocks := range [][]int{m.border, m.inner} {
+		for _, k := range blocks {
+			w := &s.words[k/s.g.Blocks]
+			y0, y1 := s.block(k % s.g.Blocks)
+			from, to := s.tiles.Start(y0)-lattice.Lanes, s.tiles.Start(y1)-lattice.Lanes
+			for c := range w.spins {
+				copy(w.saved[c][from:to], w.spins[c][from:to])
+			}
+		}
+	}
+	for color := range 2 {
+		if !s.passes(m, m.border, color) || !s.passes(m, m.inner, color) {
 			t.stop()
 		}
-		for k := from; k < to; k++ {
-			s.pass(m, &s.words[k/s.g.Blocks], k%s.g.Blocks, 0)
-		}
-		t.barrier()
-		for k := from; k < to; k++ {
-			s.pass(m, &s.words[k/s.g.Blocks], k%s.g.Blocks, 1)
-		}
-		stopped := t.barrier()
-		if row, measure := s.call.due(i); measure {
-			for k := from; k < to; k++ {
-				w, block := &s.words[k/s.g.Blocks], k%s.g.Blocks
-				y0, y1 := s.block(block)
-				s.count(m, w, block)
-				s.sum(m, w, block, y1-y0)
-			}
-			stopped = t.barrier()
-			// The next colour does not touch the counts.
+		if t.barrier() {
 			if member == 0 {
 				for w := range s.words {
-					s.collect(&s.words[w], s.g.Blocks, row)
+					s.words[w].done = true
 				}
 			}
-		}
-		if member == 0 {
-			s.call.done = i + 1
-		}
-		if stopped {
 			return
 		}
+	}
+	if row, measure := s.call.due(0); measure {
+		s.counts(m)
+		t.barrier()
+		if member == 0 {
+			s.collectAll(row)
+		}
+	}
+}
+
+// passes does one colour of blocks and reports whether it did all: where a
+// sweep can be undone it is left when the context ends.
+func (s *ising) passes(m *isingMember, blocks []int, color int) bool {
+	for _, k := range blocks {
+		if s.undo && s.call.ctx.Err() != nil {
+			return false
+		}
+		s.pass(m, &s.words[k/s.g.Blocks], k%s.g.Blocks, color)
+	}
+	return true
+}
+
+// counts counts the bonds and spins of a member's blocks.
+func (s *ising) counts(m *isingMember) {
+	for _, blocks := range [][]int{m.border, m.inner} {
+		for _, k := range blocks {
+			w, block := &s.words[k/s.g.Blocks], k%s.g.Blocks
+			y0, y1 := s.block(block)
+			s.count(m, w, block)
+			s.sum(m, w, block, y1-y0)
+		}
+	}
+}
+
+// collectAll turns the counts of all words into energies and magnetisations.
+func (s *ising) collectAll(row int) {
+	for w := range s.words {
+		s.collect(&s.words[w], s.g.Blocks, row)
 	}
 }

@@ -3,11 +3,14 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"kadanoff/backend"
 	"kadanoff/kernels/isa"
+	"kadanoff/kernels/lattice"
 )
 
 func openIsing(t testing.TB, b *Backend, spec backend.LatticeSpec) backend.Lattice {
@@ -107,6 +110,81 @@ func BenchmarkLattice(b *testing.B) {
 						b.ReportMetric(best, "flips/ns")
 					})
 				}
+			}
+		}
+	}
+}
+
+// countdown is a context that ends when it has been looked at so many times.
+type countdown struct {
+	context.Context
+	left atomic.Int64
+}
+
+func newCountdown(looks int64) *countdown {
+	c := &countdown{Context: context.Background()}
+	c.left.Store(looks)
+	return c
+}
+
+func (c *countdown) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A sweep of one large lattice that members share is left between two of its
+// blocks, and the replica is where it was: it goes on as if nothing had been.
+func TestCancelledSharedSweepIsUndone(t *testing.T) {
+	for _, threads := range []int{2, 3, 7} {
+		open := func() *ising {
+			l := openIsing(t, open(t, isa.Best(), threads), backend.LatticeSpec{Width: 1022, Height: 1000, Replicas: 1, Temperatures: []float64{2.5}, Random: true}).(*ising)
+			l.undo, l.chunk = true, 1
+			for i := range l.words {
+				for c := range l.words[i].saved {
+					l.words[i].saved[c] = lattice.Aligned(l.tiles.Size())
+				}
+			}
+			return l
+		}
+		l, want := open(), open()
+		if !l.together() {
+			t.Fatal("the job is too small for this test")
+		}
+		before, after := make([]int8, 1022*1000), make([]int8, 1022*1000)
+		for looks := int64(1); looks < 16; looks += 3 {
+			if err := l.State(0, before); err != nil {
+				t.Fatal(err)
+			}
+			at := l.Sweeps()
+			ctx := newCountdown(looks)
+			if err := l.Sweep(ctx, 3); err != context.Canceled {
+				t.Fatalf("%d threads: %v", threads, err)
+			}
+			if used := looks - ctx.left.Load(); used > looks+2*int64(threads)+2 {
+				t.Errorf("%d threads: looked %d times at a context that ended after %d", threads, used, looks)
+			}
+			if err := l.State(0, after); err != nil {
+				t.Fatal(err)
+			}
+			if l.Sweeps() != at || !slices.Equal(before, after) {
+				t.Errorf("%d threads: %d looks: sweep %d after %d, and the spins have moved", threads, looks, l.Sweeps(), at)
+			}
+			if err := l.Sweep(context.Background(), 1); err != nil {
+				t.Fatal(err)
+			}
+			if err := want.Sweep(context.Background(), 1); err != nil {
+				t.Fatal(err)
+			}
+			if err := want.State(0, before); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.State(0, after); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(before, after) {
+				t.Fatalf("%d threads: a run that was cancelled goes on in another way", threads)
 			}
 		}
 	}

@@ -69,11 +69,7 @@ func (s *sampler) layer(l int) gibbs.Rows {
 // add does a member's part of adding up the current states.
 func (p *pending) add(s *sampler, t *team, member int) {
 	sc := s.b.members[member].scratch
-	for {
-		i := t.claim()
-		if i >= len(p.items) {
-			return
-		}
+	for i := t.claim(member, len(p.items)); i < len(p.items); i = t.claim(member, len(p.items)) {
 		switch it := p.items[i]; it.kind {
 		case meanSums:
 			for u := it.row0; u < it.row1; u++ {

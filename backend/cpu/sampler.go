@@ -27,7 +27,7 @@ type sampler struct {
 	steps   [][]step
 	clamped []int32 // rows
 	sweep   uint64
-	saved   []uint64 // rows before the sweep in progress
+	saved   []uint64 // rows before the sweep in progress, of the items done in it; of clamped rows always
 
 	// CSR couplings by row, for colours that are not whole dense layers.
 	csr struct {
@@ -44,8 +44,10 @@ type sampler struct {
 	pending pending
 
 	call struct { // the Sweep call in progress
-		ctx context.Context
-		n   int
+		ctx   context.Context
+		n     int
+		sweep uint64 // number of the first sweep
+		done  int    // whole sweeps, known while another is under way
 	}
 	closed bool
 }
@@ -60,13 +62,16 @@ type step struct {
 	// Any units, by row, otherwise.
 	list []int32
 
-	items []item
+	items  []item
+	bounds []int // where each member's part of the items ends
 }
 
 // item is what one member of the team claims: units and words of a step.
 type item struct {
 	unit0, unit1 int // of the layer, or places in the list
 	word0, word1 int
+	clamped      []int32 // rows among them that are to stay
+	sweep        uint64  // whose old state is in saved, plus 1
 }
 
 // NewSampler starts chains on the CPU.
@@ -112,9 +117,19 @@ func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) 
 	if err != nil {
 		return nil, err
 	}
+	ctx := spec.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	s.shape = n.Shape()
 	s.plan(n, colors)
-	s.load(n)
-	s.start()
+	if err := s.load(ctx, n); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	copy(s.saved, s.rows.Bits)
 	s.sums.Reset(n, s.spec)
 	s.pending.reset(s)
 	return s, nil
@@ -176,14 +191,26 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32) {
 			class = class[size:]
 		}
 		if len(list) > 0 {
-			steps = append(steps, step{list: list, items: s.items(len(list), 64)})
+			st := step{list: list}
+			st.items, st.bounds = shareItems(len(list), 64, s.words, s.b.team.size)
+			steps = append(steps, st)
 		}
 		s.steps = append(s.steps, steps)
 	}
 }
 
 func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
-	st := step{layer: layer, blocks: heard, items: s.items(n.Layers[layer], gibbs.UnitBlock)}
+	st := step{layer: layer, blocks: heard}
+	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size)
+	first := int32(s.first[layer])
+	for i := range st.items {
+		it := &st.items[i]
+		for _, r := range s.clamped {
+			if r >= first+int32(it.unit0) && r < first+int32(it.unit1) {
+				it.clamped = append(it.clamped, r)
+			}
+		}
+	}
 	in := 0
 	for _, k := range heard {
 		from := n.Blocks[k].A + n.Blocks[k].B - layer
@@ -195,30 +222,9 @@ func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 	return st
 }
 
-// items cuts units × words into pieces small enough that every thread finds
-// work to the end of a step and a call can be stopped soon, but not smaller
-// than the kernels like: 16 words share the tables of a block of weights.
-func (s *sampler) items(units, block int) []item {
-	wordStep := 16
-	if threads := s.b.team.size; threads > 1 {
-		blocks := (units + block - 1) / block
-		for wordStep > 4 && blocks*((s.words+wordStep-1)/wordStep) < 4*threads {
-			wordStep /= 2
-		}
-	}
-	var list []item
-	for w := 0; w < s.words; w += wordStep {
-		for u := 0; u < units; u += block {
-			list = append(list, item{u, min(units, u+block), w, min(s.words, w+wordStep)})
-		}
-	}
-	return list
-}
-
 // load packs the weights of n for every step.
-func (s *sampler) load(n *spin.Network) {
-	s.shape = n.Shape()
-	s.rule.Frac = n.Frac
+func (s *sampler) load(ctx context.Context, n *spin.Network) error {
+	s.shape.Frac, s.rule.Frac = n.Frac, n.Frac
 	lists := false
 	for _, steps := range s.steps {
 		for i := range steps {
@@ -236,11 +242,13 @@ func (s *sampler) load(n *spin.Network) {
 				})
 			}
 			f := n.First(st.layer)
-			s.b.gibbs.Pack(st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks, 0, n.Layers[st.layer])
+			if err := s.b.pack(ctx, st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks); err != nil {
+				return err
+			}
 		}
 	}
 	if !lists {
-		return
+		return nil
 	}
 	ptr, col, w := n.Neighbors()
 	s.csr.bias = make([]int32, s.rows.N)
@@ -259,18 +267,20 @@ func (s *sampler) load(n *spin.Network) {
 	for ; at < len(s.csr.ptr); at++ {
 		s.csr.ptr[at] = len(col)
 	}
+	return nil
 }
 
 // start tosses a fair coin for every spin.
-func (s *sampler) start() {
-	for _, r := range s.row {
-		row := s.rows.Row(int(r))[:s.words]
-		for c := range s.chains {
-			if philox.High16(s.rule.Key, philox.Init, s.rule.Chain0+uint32(c), uint32(r), s.sweep) < 1<<15 {
-				row[c>>6] |= 1 << (c & 63)
-			}
+func (s *sampler) start(ctx context.Context) error {
+	for l, first := range s.first {
+		err := s.b.toss(ctx, coins{
+			rows: s.layer(l), first: uint32(first), key: s.rule.Key, chain0: s.rule.Chain0, to: s.chains, sweep: s.sweep,
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // Sweep advances the chains. A call that is stopped puts back the state before
@@ -285,87 +295,108 @@ func (s *sampler) Sweep(ctx context.Context, n int) error {
 	if err := ctx.Err(); err != nil || n == 0 {
 		return err
 	}
-	s.call.ctx, s.call.n = ctx, n
+	s.call.ctx, s.call.n, s.call.sweep, s.call.done = ctx, n, s.sweep, 0
 	stopped := s.b.team.run(s)
 	s.call.ctx = nil
 	if stopped {
-		copy(s.rows.Bits, s.saved)
+		s.sweep += uint64(s.call.done)
+		s.undo()
 		return ctx.Err()
 	}
+	s.sweep += uint64(n)
 	return nil
 }
 
-// work is one member's part of a Sweep call.
+// work is one member's part of a Sweep call. A step is over when all members
+// have met, or have left the call.
 func (s *sampler) work(t *team, member int) {
 	every := max(s.spec.Every, 1)
-	for i := 1; i <= s.call.n; i++ {
+	for i := range s.call.n {
 		if member == 0 {
-			copy(s.saved, s.rows.Bits)
-			s.rule.Sweep = s.sweep
+			s.call.done = i
 		}
-		t.barrier()
-		for _, steps := range s.steps {
+		sum := (i+1)%every == 0 && s.spec.Any()
+		for c, steps := range s.steps {
 			for k := range steps {
-				s.update(t, member, &steps[k])
-				if t.barrier() {
+				s.update(t, member, &steps[k], s.call.sweep+uint64(i))
+				last := c == len(s.steps)-1 && k == len(steps)-1 && i == s.call.n-1
+				if (!last || sum) && t.barrier() {
 					return
 				}
 			}
-			if len(s.clamped) > 0 {
-				if member == 0 {
-					for _, r := range s.clamped {
-						copy(s.rows.Row(int(r))[:s.words], s.saved[int(r)*s.words:])
-					}
-				}
-				t.barrier()
-			}
 		}
-		if i%every == 0 && s.spec.Any() {
+		if sum {
 			s.pending.add(s, t, member)
 			t.barrier()
 			if member == 0 {
 				s.pending.added(s)
 			}
 		}
-		if member == 0 {
-			s.sweep++
-		}
 	}
 }
 
 // update does this member's items of a step.
-func (s *sampler) update(t *team, member int, st *step) {
+func (s *sampler) update(t *team, member int, st *step, sweep uint64) {
 	m := s.b.members[member]
 	if st.weights == nil {
 		m.list = gibbs.ListStep{
 			Rule: s.rule, RowPtr: s.csr.ptr, Col: s.csr.col, W: s.csr.w, Bias: s.csr.bias, State: s.rows,
 		}
-		m.list.Mix.Base = s.base
+		m.list.Sweep, m.list.Mix.Base = sweep, s.base
 	} else {
 		first := s.first[st.layer]
 		m.step = gibbs.Step{Rule: s.rule, Weights: st.weights, In: st.in, Out: s.layer(st.layer), Epoch: t.epoch()}
-		m.step.Unit = uint32(first)
+		m.step.Sweep, m.step.Unit = sweep, uint32(first)
 		if s.base != nil {
 			m.step.Mix.Base = s.base[first:]
 		}
 	}
-	for {
-		i := t.claim()
-		if i >= len(st.items) {
-			return
-		}
+	for i := t.claimFrom(member, st.bounds); i < len(st.items); i = t.claimFrom(member, st.bounds) {
 		if s.call.ctx.Err() != nil {
 			t.stop()
 			return
 		}
-		it := st.items[i]
+		it := &st.items[i]
+		s.eachRow(st, it, func(now, before []uint64) { copy(before, now) })
+		it.sweep = sweep + 1
 		if st.weights == nil {
 			m.list.Units = st.list[it.unit0:it.unit1]
 			m.list.Word0, m.list.Word1 = it.word0, it.word1
 			s.b.gibbs.List(&m.list, m.scratch)
+			continue
+		}
+		m.step.Unit0, m.step.Unit1, m.step.Word0, m.step.Word1 = it.unit0, it.unit1, it.word0, it.word1
+		s.b.gibbs.Step(&m.step, m.scratch)
+		for _, r := range it.clamped {
+			copy(s.rows.Row(int(r))[it.word0:it.word1], s.saved[int(r)*s.words+it.word0:])
+		}
+	}
+}
+
+// eachRow calls do for the words of every row of an item, and for what is saved
+// of them.
+func (s *sampler) eachRow(st *step, it *item, do func(now, before []uint64)) {
+	for u := it.unit0; u < it.unit1; u++ {
+		r := 0
+		if st.weights == nil {
+			r = int(st.list[u])
 		} else {
-			m.step.Unit0, m.step.Unit1, m.step.Word0, m.step.Word1 = it.unit0, it.unit1, it.word0, it.word1
-			s.b.gibbs.Step(&m.step, m.scratch)
+			r = s.first[st.layer] + u
+		}
+		do(s.rows.Row(r)[it.word0:it.word1], s.saved[r*s.words+it.word0:r*s.words+it.word1])
+	}
+}
+
+// undo puts back the state before the sweep that was left unfinished.
+func (s *sampler) undo() {
+	for _, steps := range s.steps {
+		for k := range steps {
+			for i := range steps[k].items {
+				if it := &steps[k].items[i]; it.sweep == s.sweep+1 {
+					s.eachRow(&steps[k], it, func(now, before []uint64) { copy(now, before) })
+					it.sweep = 0
+				}
+			}
 		}
 	}
 }
@@ -389,6 +420,7 @@ func (s *sampler) SetState(src *spin.Batch) error {
 	for u, r := range s.row {
 		copy(s.rows.Row(int(r))[:s.words], src.Row(u))
 	}
+	copy(s.saved, s.rows.Bits)
 	return nil
 }
 
@@ -396,8 +428,7 @@ func (s *sampler) SetNetwork(n *spin.Network) error {
 	if err := backend.CheckSameShape(s.shape, n); err != nil {
 		return err
 	}
-	s.load(n)
-	return nil
+	return s.load(context.Background(), n)
 }
 
 func (s *sampler) SetTemperatures(t []float64) error {

@@ -44,7 +44,7 @@ type trainer struct {
 	means         []int32    // [hidden][chunkWords·64]
 	joined        gibbs.Rows // what the pair sums take their signs from
 	pairs         []int32    // pair sums of a block, and of all ones
-	exact         []float64  // their sums; integers
+	exact         []float64  // their sums; integers. Of large batches only
 	joint         bool       // pairs holds the statistics, rather than exact
 	samples       int
 	chains        int
@@ -59,22 +59,27 @@ type trainer struct {
 
 // NewTrainer starts training on the CPU.
 func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
-	if err := spec.Check(); err != nil {
+	ctx := spec.Context
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	q, err := spec.Quantized()
+	if err != nil {
 		return nil, err
 	}
 	model := spec.Model
-	spec.Model = backend.CopyModel(model)
+	// What is left to compare with: the masters below are the model.
+	spec.Model, spec.Context = &spin.Net[float32]{Layers: append([]int(nil), model.Layers...)}, nil
 	spec.Temperatures = append([]float64(nil), spec.Temperatures...)
 	t := &trainer{
 		b: b, spec: spec, v: model.Layers[0], h: model.Layers[1], betas: spec.TemperatureBetas(),
 		stream: model.StreamUnits(), key: philox.NewKey(spec.Seed),
 	}
 	t.mu, t.lambda = make([]float64, t.v), make([]float64, t.h)
-	t.fixed, t.offset = make([]int32, t.v*t.h), make([]int32, t.v+t.h)
+	t.frac, t.fixed, t.offset = q.Frac, q.Blocks[0].W, make([]int32, t.v+t.h)
 	t.up, t.down = b.gibbs.NewWeights(t.v, t.h), b.gibbs.NewWeights(t.h, t.v)
 	t.means = make([]int32, t.h*chunkWords*64)
 	t.pairs = make([]int32, (t.v+2)*t.h)
-	t.exact = make([]float64, t.v*t.h)
 	t.joined = newRows(t.v+2, blockWords)
 	t.vData, t.vModel = make([]int64, t.v), make([]int64, t.v)
 	t.hData, t.hModel = make([]int64, t.h), make([]int64, t.h)
@@ -84,10 +89,12 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 	if spec.Algorithm != backend.CD {
 		t.words = (spec.Chains + 63) / 64
 		t.visible, t.hidden = newRows(t.v, len(t.betas)*t.words), newRows(t.h, len(t.betas)*t.words)
-		t.start()
+		if err := t.start(ctx); err != nil {
+			return nil, err
+		}
 	}
 	t.ascent.init(t)
-	return t, t.load()
+	return t, t.pack(ctx)
 }
 
 func newRows(n, words int) gibbs.Rows {
@@ -95,20 +102,19 @@ func newRows(n, words int) gibbs.Rows {
 }
 
 // start tosses a fair coin for every spin of the chains.
-func (t *trainer) start() {
+func (t *trainer) start(ctx context.Context) error {
 	for l, rows := range []gibbs.Rows{t.visible, t.hidden} {
-		for u := range rows.N {
-			row := rows.Row(u)
-			for r := range t.betas {
-				rule := t.rule(r)
-				for c := r * t.words * 64; c < rule.Chains; c++ {
-					if philox.High16(t.key, philox.Init, rule.Chain0+uint32(c), t.stream[l]+uint32(u), 0) < 1<<15 {
-						row[c>>6] |= 1 << (c & 63)
-					}
-				}
+		for r := range t.betas {
+			rule := t.rule(r)
+			err := t.b.toss(ctx, coins{
+				rows: rows, first: t.stream[l], key: t.key, chain0: rule.Chain0, from: r * t.words * 64, to: rule.Chains,
+			})
+			if err != nil {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 // rule returns the rule of the chains at temperature r. Chains count from the
@@ -231,7 +237,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 	mData, mModel := stats.Multipliers()
 	t.joint = mData == 1 && mModel == 1 && n+modelChains <= gibbs.MaxMeanChains
 	if !t.joint {
-		clear(t.exact)
+		t.clearExact()
 	}
 
 	// Data phase.
@@ -317,6 +323,15 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		return t.jointSums(ctx, visible, n, modelChains)
 	}
 	return nil
+}
+
+// clearExact sets the sums of a large batch to zero.
+func (t *trainer) clearExact() {
+	if t.exact == nil {
+		t.exact = make([]float64, t.v*t.h)
+		return
+	}
+	clear(t.exact)
 }
 
 // fit makes room for a batch.
@@ -456,6 +471,7 @@ func (t *trainer) SetStatistics(src *backend.Statistics) error {
 		return err
 	}
 	t.samples, t.chains, t.joint = src.Samples, src.Chains, false
+	t.clearExact()
 	for k, x := range src.Pairs {
 		if x >= 1<<53 || x <= -1<<53 {
 			return fmt.Errorf("pair statistic %d is %d, want below 2⁵³", k, x)
@@ -510,7 +526,8 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	if err := src.Check(&t.spec); err != nil {
 		return err
 	}
-	if _, err := spin.Quantize(src.Model); err != nil {
+	q, err := spin.Quantize(src.Model)
+	if err != nil {
 		return err
 	}
 	t.step = src.Step
@@ -528,7 +545,8 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 		}
 	}
 	t.broken, t.gathered = nil, false
-	return t.load()
+	t.frac, t.fixed = q.Frac, q.Blocks[0].W
+	return t.pack(context.Background())
 }
 
 func (t *trainer) Close() error {

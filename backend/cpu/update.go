@@ -186,8 +186,7 @@ func (t *trainer) round() error {
 		t.frac = uint(low)
 		t.roundWeights()
 	}
-	t.pack()
-	return nil
+	return t.pack(context.Background())
 }
 
 // fracOf returns the most fraction bits, up to spin.MaxFrac, that leave room
@@ -224,21 +223,19 @@ func (t *trainer) load() error {
 	if err != nil {
 		return err
 	}
-	t.frac = q.Frac
-	copy(t.fixed, q.Blocks[0].W)
-	t.pack()
-	return nil
+	t.frac, t.fixed = q.Frac, q.Blocks[0].W
+	return t.pack(context.Background())
 }
 
 // pack rounds the biases and packs the weights in both directions.
-func (t *trainer) pack() {
+func (t *trainer) pack(ctx context.Context) error {
 	scale := math.Ldexp(1, int(t.frac))
 	for u, x := range t.bias {
 		t.offset[u] = int32(math.RoundToEven(float64(x) * scale))
 	}
 	const size = 2 * gibbs.UnitBlock
 	ups, downs := (t.h+size-1)/size, (t.v+size-1)/size
-	_ = t.b.each(context.Background(), ups+downs, func(_, i int) {
+	return t.b.each(ctx, ups+downs, func(_, i int) {
 		if i < ups {
 			t.b.gibbs.Pack(t.up, t.offset[t.v:], []gibbs.Block{{Src: t.fixed, Stride: t.h, In: t.v}}, i*size, min(t.h, (i+1)*size))
 			return
