@@ -33,7 +33,7 @@ func onPaths(t *testing.T, f func(t *testing.T, k *Kernel, rng *rand.Rand)) {
 	for _, l := range isa.Available() {
 		t.Run(l.String(), func(t *testing.T) {
 			k := For(l)
-			if k.Level() != l && l != isa.NEON {
+			if k.Level() != l {
 				t.Fatalf("For(%v) is %v", l, k.Level())
 			}
 			f(t, k, rand.New(rand.NewPCG(1, 2)))

@@ -359,7 +359,7 @@ func (avx512) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains 
 	generic{}.counts(dst, stride, a, b, i, i1, w0, w1, chains, sc)
 }
 
-func (avx512) means(dst []int32, betas []uint64, frac uint) { means256(dst, betas, frac) }
+func (avx512) means(dst []int32, betas []uint64, frac uint) { meansEight(dst, betas, frac) }
 
 // filter512 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 64 segments of
 // 1/16, values first and then the falls within each segment.

@@ -51,7 +51,7 @@ func BenchmarkLookups(b *testing.B) {
 			measure(b, For(isa.AVX2), out*words*64, macs, 0, func() {
 				for u := 0; u < out; u += 8 {
 					for g := 0; g < groups; g += groupBlock6 {
-						sumsAVX2(&acc[0], &table[0], (*uint16)(unsafe.Pointer(&index[g*64])), min(groupBlock6, groups-g), words, groups*128, nil)
+						sums8(&acc[0], &table[0], (*uint16)(unsafe.Pointer(&index[g*64])), min(groupBlock6, groups-g), words, groups*128, nil)
 					}
 				}
 			})

@@ -17,7 +17,7 @@
 //
 // A ±1 operand turns multiplication into table look-up: with 2W and
 // bias − ΣW a group of spins is an index into a table of sums. For gives the
-// paths: plain Go with tables of 8 spins in memory, AVX2 with tables of 6 in
-// L1, AVX-512 with tables of 5 in two registers. docs/kernels/gibbs.md has the
-// layouts and the measurements.
+// paths: plain Go with tables of 8 spins in memory, AVX2 and NEON with tables
+// of 6 in L1, AVX-512 with tables of 5 in two registers. docs/kernels/gibbs.md
+// has the layouts and the measurements.
 package gibbs

@@ -2251,9 +2251,9 @@ DATA entrySize<>+188(SB)/2, $0x0400
 DATA entrySize<>+190(SB)/2, $0x0400
 GLOBL entrySize<>(SB), RODATA|NOPTR, $192
 
-// func expandAVX2(index *uint16, rows *[6]*uint64, words int, step int)
+// func expand8(index *uint16, rows *[6]*uint64, words int, step int)
 // Requires: AVX, AVX2
-TEXT ·expandAVX2(SB), NOSPLIT, $0-32
+TEXT ·expand8(SB), NOSPLIT, $0-32
 	MOVQ    index+0(FP), AX
 	MOVQ    rows+8(FP), CX
 	MOVQ    words+16(FP), DX
@@ -2401,9 +2401,9 @@ word:
 	VZEROUPPER
 	RET
 
-// func tablesAVX2(table *int32, weights *int32, groups int)
+// func tables8(table *int32, weights *int32, groups int)
 // Requires: AVX, AVX2
-TEXT ·tablesAVX2(SB), NOSPLIT, $0-24
+TEXT ·tables8(SB), NOSPLIT, $0-24
 	MOVQ table+0(FP), AX
 	MOVQ weights+8(FP), CX
 	MOVQ groups+16(FP), DX
@@ -2572,9 +2572,9 @@ group:
 	VZEROUPPER
 	RET
 
-// func sumsAVX2(acc *int32, table *int32, index *uint16, groups int, words int, indexStep int, start *int32)
+// func sums8(acc *int32, table *int32, index *uint16, groups int, words int, indexStep int, start *int32)
 // Requires: AVX, AVX2
-TEXT ·sumsAVX2(SB), NOSPLIT, $0-56
+TEXT ·sums8(SB), NOSPLIT, $0-56
 	MOVQ acc+0(FP), AX
 	MOVQ table+8(FP), CX
 	MOVQ index+16(FP), DX
@@ -2664,9 +2664,9 @@ DATA philoxLanes256<>+48(SB)/8, $0x0000000000000005
 DATA philoxLanes256<>+56(SB)/8, $0x0000000000000007
 GLOBL philoxLanes256<>(SB), RODATA|NOPTR, $64
 
-// func philoxAVX2(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)
+// func philox8(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)
 // Requires: AVX, AVX2
-TEXT ·philoxAVX2(SB), NOSPLIT, $0-40
+TEXT ·philox8(SB), NOSPLIT, $0-40
 	MOVQ         random+0(FP), AX
 	MOVQ         keys+24(FP), CX
 	MOVQ         uniform+32(FP), DX
@@ -2941,9 +2941,9 @@ GLOBL filterConstants256<>(SB), RODATA|NOPTR, $160
 DATA filterLimit256<>+0(SB)/4, $0x4e800000
 GLOBL filterLimit256<>(SB), RODATA|NOPTR, $4
 
-// func acceptOneAVX2(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
+// func acceptOne8(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
 // Requires: AVX, AVX2
-TEXT ·acceptOneAVX2(SB), NOSPLIT, $0-64
+TEXT ·acceptOne8(SB), NOSPLIT, $0-64
 	MOVQ         out+0(FP), AX
 	MOVQ         acc+8(FP), CX
 	MOVQ         random+16(FP), DX
@@ -3077,9 +3077,9 @@ sure:
 	VZEROUPPER
 	RET
 
-// func acceptEachAVX2(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
+// func acceptEach8(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
 // Requires: AVX, AVX2
-TEXT ·acceptEachAVX2(SB), NOSPLIT, $0-64
+TEXT ·acceptEach8(SB), NOSPLIT, $0-64
 	MOVQ         out+0(FP), AX
 	MOVQ         acc+8(FP), CX
 	MOVQ         random+16(FP), DX
@@ -3213,9 +3213,9 @@ sure:
 	VZEROUPPER
 	RET
 
-// func rowsAVX2(dst *[8]uint64, bytes *uint8, words int)
+// func rows8(dst *[8]uint64, bytes *uint8, words int)
 // Requires: AVX, AVX2
-TEXT ·rowsAVX2(SB), NOSPLIT, $0-24
+TEXT ·rows8(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), AX
 	MOVQ bytes+8(FP), CX
 	MOVQ words+16(FP), DX
@@ -3276,9 +3276,9 @@ word:
 	VZEROUPPER
 	RET
 
-// func mixAVX2(acc *int32, n int, m int64, c *[8]int64)
+// func mix8(acc *int32, n int, m int64, c *[8]int64)
 // Requires: AVX, AVX2
-TEXT ·mixAVX2(SB), NOSPLIT, $0-32
+TEXT ·mix8(SB), NOSPLIT, $0-32
 	MOVQ         acc+0(FP), AX
 	MOVQ         n+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -3339,9 +3339,9 @@ DATA lanes32<>+120(SB)/4, $0x40000000
 DATA lanes32<>+124(SB)/4, $0x80000000
 GLOBL lanes32<>(SB), RODATA|NOPTR, $128
 
-// func listAVX2(acc *int32, state *uint64, stride int, col *int32, weight *int32, n int, words int, start int32)
+// func list8(acc *int32, state *uint64, stride int, col *int32, weight *int32, n int, words int, start int32)
 // Requires: AVX, AVX2
-TEXT ·listAVX2(SB), NOSPLIT, $0-60
+TEXT ·list8(SB), NOSPLIT, $0-60
 	MOVQ    acc+0(FP), AX
 	MOVQ    state+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -3443,9 +3443,9 @@ test:
 	VZEROUPPER
 	RET
 
-// func transposeDrawsAVX2(dst *uint16, src *uint16, n int, step int)
+// func transposeDraws8(dst *uint16, src *uint16, n int, step int)
 // Requires: AVX
-TEXT ·transposeDrawsAVX2(SB), NOSPLIT, $0-32
+TEXT ·transposeDraws8(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ n+16(FP), DX
@@ -3534,9 +3534,9 @@ DATA evenWords<>+24(SB)/4, $0x00000004
 DATA evenWords<>+28(SB)/4, $0x00000006
 GLOBL evenWords<>(SB), RODATA|NOPTR, $32
 
-// func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
+// func means8(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
 // Requires: AVX, AVX2
-TEXT ·meansAVX2(SB), NOSPLIT, $0-48
+TEXT ·means8(SB), NOSPLIT, $0-48
 	MOVQ    dst+0(FP), AX
 	MOVQ    n+8(FP), CX
 	MOVQ    betas+16(FP), DX
@@ -3590,9 +3590,9 @@ four:
 	VZEROUPPER
 	RET
 
-// func packAVX2(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
+// func pack8(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
 // Requires: AVX, AVX2
-TEXT ·packAVX2(SB), NOSPLIT, $0-40
+TEXT ·pack8(SB), NOSPLIT, $0-40
 	MOVQ    dst+0(FP), AX
 	MOVQ    src+8(FP), CX
 	MOVQ    stride+16(FP), DX
@@ -3612,9 +3612,9 @@ row:
 	VZEROUPPER
 	RET
 
-// func packTransposedAVX2(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
+// func packTransposed8(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
 // Requires: AVX, AVX2
-TEXT ·packTransposedAVX2(SB), NOSPLIT, $0-40
+TEXT ·packTransposed8(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
 	MOVQ stride+16(FP), DX
@@ -3751,9 +3751,9 @@ DATA nibbleMask<>+30(SB)/1, $0x0f
 DATA nibbleMask<>+31(SB)/1, $0x0f
 GLOBL nibbleMask<>(SB), RODATA|NOPTR, $32
 
-// func oddAVX2(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
+// func odd8(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
 // Requires: AVX, AVX2
-TEXT ·oddAVX2(SB), NOSPLIT, $0-60
+TEXT ·odd8(SB), NOSPLIT, $0-60
 	MOVQ    dst+0(FP), AX
 	MOVQ    stride+8(FP), CX
 	MOVQ    a+16(FP), DX

@@ -6,6 +6,6 @@ import "kadanoff/kernels/isa"
 
 var kernels = []Kernel{
 	{isa.Generic, generic{}},
-	{isa.AVX2, avx2{}},
+	{isa.AVX2, eights{}},
 	{isa.AVX512, avx512{}},
 }

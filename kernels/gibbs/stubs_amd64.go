@@ -116,92 +116,92 @@ func columnSumsAVX512(dst *int32, src *int32, stride int, rows int, columns uint
 //go:noescape
 func oddAVX512(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32, columns uint64)
 
-// expandAVX2 makes the indices of a group of six rows: for each word, 64 chains, bit 5+k
+// expand8 makes the indices of a group of six rows: for each word, 64 chains, bit 5+k
 // of an index being the chain's spin in row k. index goes up by step bytes a word.
 //
 //go:noescape
-func expandAVX2(index *uint16, rows *[6]*uint64, words int, step int)
+func expand8(index *uint16, rows *[6]*uint64, words int, step int)
 
-// tablesAVX2 makes the tables of groups of six inputs of eight units: entry e is the sum of
+// tables8 makes the tables of groups of six inputs of eight units: entry e is the sum of
 // twice the weights of the inputs k whose bit is set in e.
 //
 //go:noescape
-func tablesAVX2(table *int32, weights *int32, groups int)
+func tables8(table *int32, weights *int32, groups int)
 
-// sumsAVX2 adds, for eight units and the 64 chains of each word, the table entries of all
+// sums8 adds, for eight units and the 64 chains of each word, the table entries of all
 // groups to the sums in acc ([chain][unit]), or to the eight values of start when it is not
 // nil. index goes up by indexStep bytes a word.
 //
 //go:noescape
-func sumsAVX2(acc *int32, table *int32, index *uint16, groups int, words int, indexStep int, start *int32)
+func sums8(acc *int32, table *int32, index *uint16, groups int, words int, indexStep int, start *int32)
 
-// philoxAVX2 writes the high 16 bits of the draws of a group of eight units for chains (a
+// philox8 writes the high 16 bits of the draws of a group of eight units for chains (a
 // multiple of eight): random[chain][unit]. keys are repeated four times; what depends on
 // the group alone after two rounds is in uniform.
 //
 //go:noescape
-func philoxAVX2(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)
+func philox8(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)
 
-// acceptOneAVX2 decides n times 32 spins: fields acc, high halves of draws random, spins to out,
+// acceptOne8 decides n times 32 spins: fields acc, high halves of draws random, spins to out,
 // all in one order; the fields are multiplied by one factor to 13 fraction bits.
 // What is within filterEps of the threshold is put on the list of ties, whose length is returned.
 //
 //go:noescape
-func acceptOneAVX2(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
+func acceptOne8(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
 
-// acceptEachAVX2 decides n times 32 spins: fields acc, high halves of draws random, spins to out,
+// acceptEach8 decides n times 32 spins: fields acc, high halves of draws random, spins to out,
 // all in one order; the fields are multiplied by factors of their own to 13 fraction bits.
 // What is within filterEps of the threshold is put on the list of ties, whose length is returned.
 //
 //go:noescape
-func acceptEachAVX2(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
+func acceptEach8(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int
 
-// rowsAVX2 turns 64 bytes into eight words, words times: bit c of word k is bit k of byte c.
+// rows8 turns 64 bytes into eight words, words times: bit c of word k is bit k of byte c.
 //
 //go:noescape
-func rowsAVX2(dst *[8]uint64, bytes *uint8, words int)
+func rows8(dst *[8]uint64, bytes *uint8, words int)
 
-// mixAVX2 replaces n times eight fields a at acc by (a·m + c) >> 24; c has the constants of
+// mix8 replaces n times eight fields a at acc by (a·m + c) >> 24; c has the constants of
 // the lanes 0, 2, 4, 6, 1, 3, 5, 7.
 //
 //go:noescape
-func mixAVX2(acc *int32, n int, m int64, c *[8]int64)
+func mix8(acc *int32, n int, m int64, c *[8]int64)
 
-// listAVX2 makes the fields of a unit with n neighbours in words times 64 chains: start plus
+// list8 makes the fields of a unit with n neighbours in words times 64 chains: start plus
 // twice the weights of the neighbours that are up. stride is in bytes.
 //
 //go:noescape
-func listAVX2(acc *int32, state *uint64, stride int, col *int32, weight *int32, n int, words int, start int32)
+func list8(acc *int32, state *uint64, stride int, col *int32, weight *int32, n int, words int, start int32)
 
-// transposeDrawsAVX2 writes 8·n times eight 16-bit words [chain][unit] to dst[unit][chain], rows
+// transposeDraws8 writes 8·n times eight 16-bit words [chain][unit] to dst[unit][chain], rows
 // step bytes apart.
 //
 //go:noescape
-func transposeDrawsAVX2(dst *uint16, src *uint16, n int, step int)
+func transposeDraws8(dst *uint16, src *uint16, n int, step int)
 
-// meansAVX2 replaces n times four fields by spin.Mean of them. betas, four at a time and below
+// means8 replaces n times four fields by spin.Mean of them. betas, four at a time and below
 // 2³², goes up by betaStep bytes; tail is spin.TailTable.
 //
 //go:noescape
-func meansAVX2(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
+func means8(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)
 
-// packAVX2 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.
+// pack8 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.
 // stride is in bytes.
 //
 //go:noescape
-func packAVX2(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
+func pack8(dst *int32, src *int32, stride int, rows int, sums *[8]int32)
 
-// packTransposedAVX2 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],
+// packTransposed8 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],
 // and subtracts their sums over i from sums. stride is in bytes.
 //
 //go:noescape
-func packTransposedAVX2(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
+func packTransposed8(dst *int32, src *int32, stride int, blocks int, sums *[8]int32)
 
-// oddAVX2 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over
+// odd8 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over
 // a number of words: b[word][row] with bStep bytes between words. Strides are in bytes.
 //
 //go:noescape
-func oddAVX2(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
+func odd8(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)
 
 // probeClock runs n times eight dependent multiplications of three cycles each.
 //

@@ -33,8 +33,8 @@ func expand6() {
 			DATA(32*k+2*i, U16(32<<k))
 		}
 	}
-	text("expandAVX2", "func(index *uint16, rows *[6]*uint64, words, step int)",
-		"expandAVX2 makes the indices of a group of six rows: for each word, 64 chains, bit 5+k\n"+
+	text("expand8", "func(index *uint16, rows *[6]*uint64, words, step int)",
+		"expand8 makes the indices of a group of six rows: for each word, 64 chains, bit 5+k\n"+
 			"of an index being the chain's spin in row k. index goes up by step bytes a word.")
 	index, rows, n, step := arg("index"), arg("rows"), arg("words"), arg("step")
 	var p [group6]reg.GPVirtual
@@ -70,8 +70,8 @@ func expand6() {
 }
 
 func tables6() {
-	text("tablesAVX2", "func(table, weights *int32, groups int)",
-		"tablesAVX2 makes the tables of groups of six inputs of eight units: entry e is the sum of\n"+
+	text("tables8", "func(table, weights *int32, groups int)",
+		"tables8 makes the tables of groups of six inputs of eight units: entry e is the sum of\n"+
 			"twice the weights of the inputs k whose bit is set in e.")
 	t, w, n := arg("table"), arg("weights"), arg("groups")
 	Label("group")
@@ -114,8 +114,8 @@ func tables6() {
 }
 
 func sums6() {
-	text("sumsAVX2", "func(acc, table *int32, index *uint16, groups, words, indexStep int, start *int32)",
-		"sumsAVX2 adds, for eight units and the 64 chains of each word, the table entries of all\n"+
+	text("sums8", "func(acc, table *int32, index *uint16, groups, words, indexStep int, start *int32)",
+		"sums8 adds, for eight units and the 64 chains of each word, the table entries of all\n"+
 			"groups to the sums in acc ([chain][unit]), or to the eight values of start when it is not\n"+
 			"nil. index goes up by indexStep bytes a word.")
 	acc, table, index := arg("acc"), arg("table"), arg("index")
@@ -169,8 +169,8 @@ func philox256() {
 	for i, c := range []uint64{0, 2, 1, 3, 4, 6, 5, 7} {
 		DATA(8*i, U64(c))
 	}
-	text("philoxAVX2", "func(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)",
-		"philoxAVX2 writes the high 16 bits of the draws of a group of eight units for chains (a\n"+
+	text("philox8", "func(random *uint16, chain0 uint32, chains int, keys *[4]uint64, uniform *[2]uint64)",
+		"philox8 writes the high 16 bits of the draws of a group of eight units for chains (a\n"+
 			"multiple of eight): random[chain][unit]. keys are repeated four times; what depends on\n"+
 			"the group alone after two rounds is in uniform.")
 	random, keys, uniform, n := arg("random"), arg("keys"), arg("uniform"), arg("chains")
@@ -247,9 +247,9 @@ func accept256() {
 	}
 	limit := constantWords("filterLimit256", []uint32{0x4e800000}) // 2³⁰
 	for _, each := range []bool{false, true} {
-		name, doc := "acceptOneAVX2", "the fields are multiplied by one factor to 13 fraction bits."
+		name, doc := "acceptOne8", "the fields are multiplied by one factor to 13 fraction bits."
 		if each {
-			name, doc = "acceptEachAVX2", "the fields are multiplied by factors of their own to 13 fraction bits."
+			name, doc = "acceptEach8", "the fields are multiplied by factors of their own to 13 fraction bits."
 		}
 		text(name, "func(out *uint32, acc *int32, random *uint16, n int, filter *[6][32]uint8, factors *float32, ties *uint64) int",
 			name+" decides n times 32 spins: fields acc, high halves of draws random, spins to out,\n"+
@@ -345,8 +345,8 @@ func accept256() {
 }
 
 func rows256() {
-	text("rowsAVX2", "func(dst *[8]uint64, bytes *uint8, words int)",
-		"rowsAVX2 turns 64 bytes into eight words, words times: bit c of word k is bit k of byte c.")
+	text("rows8", "func(dst *[8]uint64, bytes *uint8, words int)",
+		"rows8 turns 64 bytes into eight words, words times: bit c of word k is bit k of byte c.")
 	dst, src, n := arg("dst"), arg("bytes"), arg("words")
 	Label("word")
 	for h := range 2 {
@@ -370,8 +370,8 @@ func rows256() {
 }
 
 func mix256() {
-	text("mixAVX2", "func(acc *int32, n int, m int64, c *[8]int64)",
-		"mixAVX2 replaces n times eight fields a at acc by (a·m + c) >> 24; c has the constants of\n"+
+	text("mix8", "func(acc *int32, n int, m int64, c *[8]int64)",
+		"mix8 replaces n times eight fields a at acc by (a·m + c) >> 24; c has the constants of\n"+
 			"the lanes 0, 2, 4, 6, 1, 3, 5, 7.")
 	acc, n, m, c := arg("acc"), arg("n"), arg("m"), arg("c")
 	VMOVQ(m, x[0])
@@ -401,8 +401,8 @@ func list256() {
 		bits = append(bits, 1<<i)
 	}
 	lanes := constantWords("lanes32", bits)
-	text("listAVX2", "func(acc *int32, state *uint64, stride int, col, weight *int32, n, words int, start int32)",
-		"listAVX2 makes the fields of a unit with n neighbours in words times 64 chains: start plus\n"+
+	text("list8", "func(acc *int32, state *uint64, stride int, col, weight *int32, n, words int, start int32)",
+		"list8 makes the fields of a unit with n neighbours in words times 64 chains: start plus\n"+
 			"twice the weights of the neighbours that are up. stride is in bytes.")
 	acc, state, stride := arg("acc"), arg("state"), arg("stride")
 	col, weight, n, words := arg("col"), arg("weight"), arg("n"), arg("words")
@@ -451,8 +451,8 @@ func list256() {
 
 // transpose16 turns draws [chain][unit] into rows of chains.
 func transpose16() {
-	text("transposeDrawsAVX2", "func(dst, src *uint16, n, step int)",
-		"transposeDrawsAVX2 writes 8·n times eight 16-bit words [chain][unit] to dst[unit][chain], rows\n"+
+	text("transposeDraws8", "func(dst, src *uint16, n, step int)",
+		"transposeDraws8 writes 8·n times eight 16-bit words [chain][unit] to dst[unit][chain], rows\n"+
 			"step bytes apart.")
 	dst, src, n, step := arg("dst"), arg("src"), arg("n"), arg("step")
 	three := GP64()
@@ -502,8 +502,8 @@ func means256() {
 		}
 	}
 	even := constantWords("evenWords", []uint32{0, 2, 4, 6, 0, 2, 4, 6})
-	text("meansAVX2", "func(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)",
-		"meansAVX2 replaces n times four fields by spin.Mean of them. betas, four at a time and below\n"+
+	text("means8", "func(dst *int32, n int, betas *uint64, betaStep int, frac uint64, tail *uint32)",
+		"means8 replaces n times four fields by spin.Mean of them. betas, four at a time and below\n"+
 			"2³², goes up by betaStep bytes; tail is spin.TailTable.")
 	dst, n, betas, step := arg("dst"), arg("n"), arg("betas"), arg("betaStep")
 	frac, tail := arg("frac"), arg("tail")
@@ -559,8 +559,8 @@ func means256() {
 
 // pack8 copies weights into the layout [out/8][in][8].
 func pack8() {
-	text("packAVX2", "func(dst, src *int32, stride, rows int, sums *[8]int32)",
-		"packAVX2 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.\n"+
+	text("pack8", "func(dst, src *int32, stride, rows int, sums *[8]int32)",
+		"pack8 copies eight weights of each row to dst[row][8] and subtracts their sums from sums.\n"+
 			"stride is in bytes.")
 	dst, src, stride, n, sums := arg("dst"), arg("src"), arg("stride"), arg("rows"), arg("sums")
 	VMOVDQU(at(sums, 0), y[0])
@@ -575,8 +575,8 @@ func pack8() {
 	VMOVDQU(y[0], at(sums, 0))
 	end()
 
-	text("packTransposedAVX2", "func(dst, src *int32, stride, blocks int, sums *[8]int32)",
-		"packTransposedAVX2 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],\n"+
+	text("packTransposed8", "func(dst, src *int32, stride, blocks int, sums *[8]int32)",
+		"packTransposed8 transposes blocks of 8×8 weights, dst[8·block+i][u] = src[u·stride+8·block+i],\n"+
 			"and subtracts their sums over i from sums. stride is in bytes.")
 	dst, src, stride, n, sums = arg("dst"), arg("src"), arg("stride"), arg("blocks"), arg("sums")
 	three, fourth := GP64(), GP64()
@@ -628,8 +628,8 @@ func counts256() {
 	for i := range 32 {
 		DATA(i, U8(15))
 	}
-	text("oddAVX2", "func(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)",
-		"oddAVX2 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over\n"+
+	text("odd8", "func(dst *int32, stride int, a *uint64, aStride int, b *uint64, bStep int, words int, chains int32)",
+		"odd8 adds chains − 2·popcount(a xor b) to dst for two rows of a and eight rows of b, over\n"+
 			"a number of words: b[word][row] with bStep bytes between words. Strides are in bytes.")
 	dst, stride, a, aStride := arg("dst"), arg("stride"), arg("a"), arg("aStride")
 	b, bStep, n := arg("b"), arg("bStep"), arg("words")

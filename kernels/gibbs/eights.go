@@ -1,4 +1,4 @@
-//go:build amd64 && !noasm
+//go:build (amd64 || arm64) && !noasm
 
 package gibbs
 
@@ -10,25 +10,26 @@ import (
 	"kadanoff/spin"
 )
 
-// avx2 is the path of AVX2: tables of the sums of six spins for eight units
-// lie in L1 and every look-up adds one row of a table.
+// eights is the path of AVX2 and of NEON, with eight units in the lanes of one
+// register or two: tables of the sums of six spins for eight units lie in L1
+// and every look-up adds one row of a table.
 //
 // Layouts: weights [out/8][inPad][8] with offset = bias − ΣW; indices
 // [word][group][64], byte offsets into a table; fields [chain][8].
-type avx2 struct{}
+type eights struct{}
 
 const (
 	group6      = 6
 	groupBlock6 = 12 // groups whose tables are kept in L1: 12·64·32 B = 24 KB
-	chunk256    = 16 // words treated at a time
+	chunk8      = 16 // words treated at a time
 )
 
-func (avx2) slab() int     { return 8 }
-func (avx2) chunk(int) int { return chunk256 }
+func (eights) slab() int     { return 8 }
+func (eights) chunk(int) int { return chunk8 }
 
-func (avx2) newWeights(w *Weights) { newRows8(w, group6) }
+func (eights) newWeights(w *Weights) { newRows8(w, group6) }
 
-func (avx2) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
+func (eights) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 	for u0 := unit0; u0 < unit1; u0 += 8 {
 		var sums [8]int32
 		n := min(8, unit1-u0)
@@ -43,10 +44,10 @@ func (avx2) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 			switch {
 			case n < 8 || b.In < 8:
 			case b.Transposed:
-				packTransposedAVX2(&dst[0], &b.Src[u0*b.Stride], 4*b.Stride, b.In/8, &sums)
+				packTransposed8(&dst[0], &b.Src[u0*b.Stride], 4*b.Stride, b.In/8, &sums)
 				done = b.In &^ 7
 			default:
-				packAVX2(&dst[0], &b.Src[u0], 4*b.Stride, b.In, &sums)
+				pack8(&dst[0], &b.Src[u0], 4*b.Stride, b.In, &sums)
 				done = b.In
 			}
 			for i := done; i < b.In; i++ {
@@ -62,7 +63,7 @@ func (avx2) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 	}
 }
 
-func (avx2) begin(s *Step, sc *Scratch, w0, w1 int) {
+func (eights) begin(s *Step, sc *Scratch, w0, w1 int) {
 	groups := s.Weights.inPad / group6
 	sc.index = grow(sc.index, (w1-w0)*groups*128)
 	var rows [group6]*uint64
@@ -71,7 +72,7 @@ func (avx2) begin(s *Step, sc *Scratch, w0, w1 int) {
 		for i := range seg.N {
 			rows[n] = &seg.Bits[i*seg.Stride+w0]
 			if n++; n == group6 {
-				expandAVX2((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
+				expand8((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
 				n, g = 0, g+1
 			}
 		}
@@ -81,14 +82,14 @@ func (avx2) begin(s *Step, sc *Scratch, w0, w1 int) {
 		for ; n < group6; n++ {
 			rows[n] = rows[0]
 		}
-		expandAVX2((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
+		expand8((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
 	}
-	sc.start256(&s.Rule, w0, w1, 8)
+	sc.start8(&s.Rule, w0, w1, 8)
 }
 
-// start256 prepares random numbers, and factors with each chain's repeated
+// start8 prepares random numbers, and factors with each chain's repeated
 // often enough for the order of the fields.
-func (sc *Scratch) start256(r *Rule, w0, w1, repeat int) {
+func (sc *Scratch) start8(r *Rule, w0, w1, repeat int) {
 	n := 64 * (w1 - w0)
 	sc.philox.start(r)
 	for i, k := range sc.philox.keys {
@@ -110,23 +111,23 @@ func (sc *Scratch) start256(r *Rule, w0, w1, repeat int) {
 	}
 }
 
-// draw256 makes the high halves of the draws of a group of eight units.
-func (sc *Scratch) draw256(r *Rule, group uint32, w0, w1 int) {
+// draw8 makes the high halves of the draws of a group of eight units.
+func (sc *Scratch) draw8(r *Rule, group uint32, w0, w1 int) {
 	sc.philox.groups(group, 1)
-	philoxAVX2(&sc.random[0], r.Chain0+uint32(64*w0), 64*(w1-w0), &sc.keys[0], &sc.philox.uniform[0])
+	philox8(&sc.random[0], r.Chain0+uint32(64*w0), 64*(w1-w0), &sc.keys[0], &sc.philox.uniform[0])
 }
 
-// accept256 decides n times 32 spins.
-func (sc *Scratch) accept256(r *Rule, out *uint32, acc *int32, random *uint16, n int) []uint64 {
+// accept8 decides n times 32 spins.
+func (sc *Scratch) accept8(r *Rule, out *uint32, acc *int32, random *uint16, n int) []uint64 {
 	if r.Betas != nil {
-		n = acceptEachAVX2(out, acc, random, n, &filter256, &sc.factors[0], &sc.ties[0])
+		n = acceptEach8(out, acc, random, n, &filter16, &sc.factors[0], &sc.ties[0])
 	} else {
-		n = acceptOneAVX2(out, acc, random, n, &filter256, &sc.factors[0], &sc.ties[0])
+		n = acceptOne8(out, acc, random, n, &filter16, &sc.factors[0], &sc.ties[0])
 	}
 	return sc.ties[:n]
 }
 
-func (avx2) sums(s *Step, sc *Scratch, u, w0, w1 int) {
+func (eights) sums(s *Step, sc *Scratch, u, w0, w1 int) {
 	w, n := s.Weights, w1-w0
 	groups := w.inPad / group6
 	sc.acc = grow(sc.acc, n*64*8)
@@ -135,26 +136,26 @@ func (avx2) sums(s *Step, sc *Scratch, u, w0, w1 int) {
 	start := &w.offset[u]
 	for g := 0; g < groups; g += groupBlock6 {
 		count := min(groupBlock6, groups-g)
-		tablesAVX2(table, &w.data[(u/8*w.inPad+g*group6)*8], count)
-		sumsAVX2(&sc.acc[0], table, (*uint16)(unsafe.Pointer(&sc.index[g*128])), count, n, groups*128, start)
+		tables8(table, &w.data[(u/8*w.inPad+g*group6)*8], count)
+		sums8(&sc.acc[0], table, (*uint16)(unsafe.Pointer(&sc.index[g*128])), count, n, groups*128, start)
 		start = nil
 	}
 }
 
-func (avx2) mix(s *Step, sc *Scratch, u, w0, w1 int) {
+func (eights) mix(s *Step, sc *Scratch, u, w0, w1 int) {
 	var c [8]int64
 	for j := range min(8, s.Weights.out-u) {
 		c[j>>1+j&1*4] = s.Mix.constant(u + j)
 	}
-	mixAVX2(&sc.acc[0], 64*(w1-w0), int64(s.Mix.M), &c)
+	mix8(&sc.acc[0], 64*(w1-w0), int64(s.Mix.M), &c)
 }
 
-func (avx2) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
+func (eights) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
 	n := w1 - w0
-	sc.draw256(&s.Rule, (s.Unit+uint32(u))>>3, w0, w1)
+	sc.draw8(&s.Rule, (s.Unit+uint32(u))>>3, w0, w1)
 	sc.bytes = grow(sc.bytes, 64*n)
 	sc.words = grow(sc.words, 8*n)
-	ties := sc.accept256(&s.Rule, (*uint32)(unsafe.Pointer(&sc.bytes[0])), &sc.acc[0], &sc.random[0], 16*n)
+	ties := sc.accept8(&s.Rule, (*uint32)(unsafe.Pointer(&sc.bytes[0])), &sc.acc[0], &sc.random[0], 16*n)
 	for _, t := range ties {
 		for m := uint32(t >> 32); m != 0; m &= m - 1 {
 			e := int(uint32(t))*32 + bits.TrailingZeros32(m)
@@ -165,7 +166,7 @@ func (avx2) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
 			}
 		}
 	}
-	rowsAVX2((*[8]uint64)(sc.words), &sc.bytes[0], n)
+	rows8((*[8]uint64)(sc.words), &sc.bytes[0], n)
 	for j := range u1 - u {
 		row := s.Out.Row(u + j)[w0:w1]
 		for w := range row {
@@ -174,19 +175,19 @@ func (avx2) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
 	}
 }
 
-func (avx2) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
+func (eights) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
 	storeRows8(dst, stride, sc, u, u1, w0, w1)
 }
 
-func (avx2) storeTransposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w0, w1 int) {
+func (eights) storeTransposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w0, w1 int) {
 	storeRows8Transposed(dst, stride, chains, sc, u, u1, w0, w1)
 }
 
-func (avx2) list(s *ListStep, sc *Scratch) {
-	for w0 := s.Word0; w0 < s.Word1; w0 += chunk256 {
-		w1 := min(s.Word1, w0+chunk256)
+func (eights) list(s *ListStep, sc *Scratch) {
+	for w0 := s.Word0; w0 < s.Word1; w0 += chunk8 {
+		w1 := min(s.Word1, w0+chunk8)
 		n := w1 - w0
-		sc.start256(&s.Rule, w0, w1, 1)
+		sc.start8(&s.Rule, w0, w1, 1)
 		sc.acc = grow(sc.acc, 64*n)
 		sc.rows = grow(sc.rows, 8*64*n)
 		group := ^uint32(0)
@@ -194,22 +195,22 @@ func (avx2) list(s *ListStep, sc *Scratch) {
 			u := int(v)
 			if g := (s.Unit + uint32(u)) >> 3; g != group {
 				group = g
-				sc.draw256(&s.Rule, g, w0, w1)
-				transposeDrawsAVX2(&sc.rows[0], &sc.random[0], 8*n, 2*64*n)
+				sc.draw8(&s.Rule, g, w0, w1)
+				transposeDraws8(&sc.rows[0], &sc.random[0], 8*n, 2*64*n)
 			}
 			col, weight := s.Col[s.RowPtr[u]:s.RowPtr[u+1]], s.W[s.RowPtr[u]:s.RowPtr[u+1]]
 			start := s.Bias[u]
 			for _, x := range weight {
 				start -= x
 			}
-			listAVX2(&sc.acc[0], &s.State.Bits[w0], 8*s.State.Stride, unsafe.SliceData(col), unsafe.SliceData(weight), len(col), n, start)
+			list8(&sc.acc[0], &s.State.Bits[w0], 8*s.State.Stride, unsafe.SliceData(col), unsafe.SliceData(weight), len(col), n, start)
 			if s.Mix.On {
 				k := s.Mix.constant(u)
-				mixAVX2(&sc.acc[0], 8*n, int64(s.Mix.M), &[8]int64{k, k, k, k, k, k, k, k})
+				mix8(&sc.acc[0], 8*n, int64(s.Mix.M), &[8]int64{k, k, k, k, k, k, k, k})
 			}
 			random := sc.rows[64*n*int((s.Unit+uint32(u))&7):]
 			out := s.State.Row(u)[w0:w1]
-			ties := sc.accept256(&s.Rule, (*uint32)(unsafe.Pointer(&out[0])), &sc.acc[0], &random[0], 2*n)
+			ties := sc.accept8(&s.Rule, (*uint32)(unsafe.Pointer(&out[0])), &sc.acc[0], &random[0], 2*n)
 			for _, t := range ties {
 				for m := uint32(t >> 32); m != 0; m &= m - 1 {
 					c := int(uint32(t))*32 + bits.TrailingZeros32(m)
@@ -223,7 +224,7 @@ func (avx2) list(s *ListStep, sc *Scratch) {
 	}
 }
 
-func (avx2) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains int, sc *Scratch) {
+func (eights) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains int, sc *Scratch) {
 	// lanes are rows of b, so that no sum runs across lanes
 	n, eights := w1-w0, b.N&^7
 	sc.words = grow(sc.words, n*eights)
@@ -235,7 +236,7 @@ func (avx2) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains in
 	i := i0
 	for ; i+2 <= i1; i += 2 {
 		for j := 0; j < eights; j += 8 {
-			oddAVX2(&dst[i*stride+j], 4*stride, &a.Bits[i*a.Stride+w0], 8*a.Stride, &sc.words[j], 8*eights, n, int32(chains))
+			odd8(&dst[i*stride+j], 4*stride, &a.Bits[i*a.Stride+w0], 8*a.Stride, &sc.words[j], 8*eights, n, int32(chains))
 		}
 	}
 	generic{}.counts(dst, stride, a, b, i, i1, w0, w1, chains, sc)
@@ -245,10 +246,10 @@ func (avx2) counts(dst []int32, stride int, a, b Rows, i0, i1, w0, w1, chains in
 	}
 }
 
-func (avx2) means(dst []int32, betas []uint64, frac uint) { means256(dst, betas, frac) }
+func (eights) means(dst []int32, betas []uint64, frac uint) { meansEight(dst, betas, frac) }
 
-// means256 is meansRow with gathers from the table of spin.Tail.
-func means256(dst []int32, betas []uint64, frac uint) {
+// meansEight is meansRow with gathers from the table of spin.Tail.
+func meansEight(dst []int32, betas []uint64, frac uint) {
 	for _, b := range betas {
 		if b > math.MaxUint32 {
 			meansRow(dst, betas, frac)
@@ -262,7 +263,7 @@ func means256(dst []int32, betas []uint64, frac uint) {
 	}
 	n := len(dst) / 4
 	if n > 0 {
-		meansAVX2(&dst[0], n, p, step, uint64(frac), &spin.TailTable()[0])
+		means8(&dst[0], n, p, step, uint64(frac), &spin.TailTable()[0])
 	}
 	if len(betas) > 1 {
 		betas = betas[4*n:]
@@ -270,10 +271,10 @@ func means256(dst []int32, betas []uint64, frac uint) {
 	meansRow(dst[4*n:], betas, frac)
 }
 
-// filter256 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 16 segments of
+// filter16 is the table of the 16-bit filter: 2¹⁶·σ(−2|x|) in 16 segments of
 // 1/4 as v − d·t + q·t², t from 0 to 1; the low bytes of v and the high ones,
 // then of d and of q, each repeated for both halves of a register.
-var filter256 = func() (f [6][32]uint8) {
+var filter16 = func() (f [6][32]uint8) {
 	const sixteenth = spin.XBits - 6
 	for i := range uint32(16) {
 		y := func(k uint32) int64 { return int64(spin.Tail((16*i + k) << sixteenth)) }

@@ -1,0 +1,5 @@
+//go:build arm64 && !noasm
+
+package isa
+
+func compiled(l Level) bool { return l == NEON }
