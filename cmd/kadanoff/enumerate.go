@@ -69,7 +69,7 @@ func newEnumerate(o *cli.Options) *cobra.Command {
 	f.StringVar(&e.convention, "convention", "ising", "signs of FILE: ising, or dwave for E = +sum J s s + sum h s")
 	f.BoolVar(&e.branchAndBound, "branch-and-bound", false, "find the lowest states by an exact search instead of visiting all states")
 	f.BoolVar(&e.insist, "insist", false, "go on whatever the estimated time")
-	f.Var(&e.shard, "shard", "do part i of n of the job, i from 0")
+	f.Var(&e.shard, "shard", cli.ShardHelp("the job"))
 	f.StringVar(&e.out, "out", "", "write the result to this file, as JSON")
 	return cmd
 }

@@ -74,7 +74,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		if err := m.fits(path, source); err != nil {
+		if err := fits(path, source, m.net); err != nil {
 			return nil, nil, nil, err
 		}
 		small, big := min(m.net.Layers[0], m.net.Layers[1]), max(m.net.Layers[0], m.net.Layers[1])
@@ -135,7 +135,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 						if from, _, err = in.load(cmd, base, o.Seed); err != nil {
 							return err
 						}
-						if err := m.fits(base, from); err != nil {
+						if err := fits(base, from, m.net); err != nil {
 							return err
 						}
 					}

@@ -9,6 +9,7 @@ import (
 
 	"kadanoff/cmd/internal/cli"
 	"kadanoff/model/hopfield"
+	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 )
 
@@ -18,6 +19,7 @@ func init() { register(newHopfield) }
 type hopfieldFlags struct {
 	in                     dataFlags
 	data, rule, dynamics   string
+	model, out             string
 	units, patterns, limit int
 	noise, known           float64
 }
@@ -27,7 +29,7 @@ type hopfieldResult struct {
 	Units     int            `json:"units"`
 	Patterns  int            `json:"patterns"`
 	Load      cli.Float      `json:"load"`
-	Rule      string         `json:"rule"`
+	Rule      string         `json:"rule,omitempty"` // of a network that was not read from a file
 	Dynamics  string         `json:"dynamics"`
 	Retrieved int            `json:"retrieved"` // probes that end at an overlap of 0.9 or more
 	Recall    []recalledItem `json:"recall"`
@@ -52,9 +54,12 @@ func newHopfield(o *cli.Options) *cobra.Command {
 		Long: "Stores patterns, random ones or the first rows of --data, in a Hopfield network by Hebb's rule or the\n" +
 			"pseudo-inverse, and recalls each from a corrupted copy: --noise is the fraction of units turned over;\n" +
 			"with --known that fraction of the units keeps the pattern's state and the others start from fair coins.\n" +
-			"A unit becomes +1 where its field is 0 or more. Overlap is Σ x s/N with the pattern.\n\n" +
+			"A unit becomes +1 where its field is 0 or more. Overlap is Σ x s/N with the pattern.\n" +
+			"--out writes the network, and --model reads one instead of storing the patterns; the same --seed makes\n" +
+			"the same random patterns again.\n\n" +
 			"kadanoff hopfield capacity measures how many random patterns a network keeps.",
-		Example: "  kadanoff hopfield --units 100 --patterns 5 --noise 0.2\n" +
+		Example: "  kadanoff hopfield --units 100 --patterns 5 --noise 0.2 --out memory.safetensors\n" +
+			"  kadanoff hopfield --model memory.safetensors --patterns 5 --noise 0.3\n" +
 			"  kadanoff hopfield --data digits --patterns 20 --rule pseudo-inverse --known 0.5",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -75,6 +80,8 @@ func newHopfield(o *cli.Options) *cobra.Command {
 	f.StringVar(&v.dynamics, "dynamics", "asynchronous", "asynchronous: unit after unit; synchronous: all at once")
 	f.Float64Var(&v.noise, "noise", 0.1, "fraction of the units turned over in each probe")
 	f.Float64Var(&v.known, "known", 0, "fraction of the units that are known and kept")
+	f.StringVar(&v.model, "model", "", "network to recall from (J and h; safetensors or npz)")
+	f.StringVar(&v.out, "out", "", "file to write the network to")
 	f.IntVar(&v.limit, "sweeps", 100, "updates of every unit at most")
 	cmd.AddCommand(newHopfieldCapacity(o))
 	return cmd
@@ -121,6 +128,8 @@ func (v *hopfieldFlags) check(cmd *cobra.Command) error {
 		return cli.Usage("--patterns %d: want 1 to %d", v.patterns, 1<<16)
 	case v.data != "" && cmd.Flags().Changed("units"):
 		return cli.Usage("--units %d: goes without --data", v.units)
+	case v.model != "" && (cmd.Flags().Changed("units") || cmd.Flags().Changed("rule") || v.out != ""):
+		return cli.Usage("--model %s: goes without --units, --rule and --out", v.model)
 	}
 	return nil
 }
@@ -137,6 +146,13 @@ func (v *hopfieldFlags) run(cmd *cobra.Command, o *cli.Options) (*hopfieldResult
 	if err != nil {
 		return nil, err
 	}
+	var n *hopfield.Net
+	if v.model != "" {
+		if n, err = loadMemory(cmd, v.model); err != nil {
+			return nil, err
+		}
+		v.units, v.rule = n.N, ""
+	}
 	rng := rand.New(rand.NewPCG(o.Seed, 0))
 	p := hopfield.Random(rng, v.units, v.patterns)
 	if v.data != "" {
@@ -149,18 +165,17 @@ func (v *hopfieldFlags) run(cmd *cobra.Command, o *cli.Options) (*hopfieldResult
 		return nil, err
 	}
 	defer b.Close()
-	var n *hopfield.Net
-	if pseudo {
-		n, err = hopfield.PseudoInverse(p)
-	} else {
-		n, err = hopfield.Hebb(p, 1/float64(p.N))
+	if v.model == "" {
+		n, err = v.store(p, pseudo)
+	} else if p.N != n.N {
+		err = cli.Usage("--data %s: rows of %d values, but %s has %d units", v.data, p.N, v.model, n.N)
 	}
 	if err != nil {
-		return nil, cli.Usage("--rule %s: %w", v.rule, err)
+		return nil, err
 	}
 	v.in.say(cmd)
 	load := float64(p.Count()) / float64(p.N)
-	if !pseudo && load > hopfield.HebbCapacity {
+	if v.rule == "hebb" && load > hopfield.HebbCapacity {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d patterns on %d units: load %.3g is above the capacity of Hebb's rule, about %v in large networks\n",
 			p.Count(), p.N, load, hopfield.HebbCapacity)
 	}
@@ -174,6 +189,43 @@ func (v *hopfieldFlags) run(cmd *cobra.Command, o *cli.Options) (*hopfieldResult
 		return nil, err
 	}
 	return v.result(n, p, states, after), nil
+}
+
+// store makes the network from patterns, and writes it if asked to.
+func (v *hopfieldFlags) store(p hopfield.Patterns, pseudo bool) (n *hopfield.Net, err error) {
+	if pseudo {
+		n, err = hopfield.PseudoInverse(p)
+	} else {
+		n, err = hopfield.Hebb(p, 1/float64(p.N))
+	}
+	if err != nil {
+		return nil, cli.Usage("--rule %s: %w", v.rule, err)
+	}
+	if v.out == "" {
+		return n, nil
+	}
+	m, err := modelfile.FromHopfield(n)
+	if err != nil {
+		return nil, err
+	}
+	return n, modelfile.Save(v.out, &modelfile.Model{Network: m})
+}
+
+// loadMemory reads a Hopfield network.
+func loadMemory(cmd *cobra.Command, path string) (*hopfield.Net, error) {
+	m, err := modelfile.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if m.Network == nil {
+		return nil, cli.Usage("%s: holds an RBM, want a network with J and h, or row, col, value and h", path)
+	}
+	noteUnits(cmd, path, m)
+	n, _, err := m.Network.Hopfield()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return n, nil
 }
 
 func (v *hopfieldFlags) result(n *hopfield.Net, p hopfield.Patterns, before *spin.Batch, after *hopfield.Recall) *hopfieldResult {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"kadanoff/model/boltzmann"
+	"kadanoff/model/modelfile"
 	"kadanoff/model/npy"
 )
 
@@ -42,6 +45,86 @@ func TestHopfield(t *testing.T) {
 	}
 	if _, _, stderr := run("hopfield", "--patterns", "20"); !strings.Contains(stderr, "load 0.2 is above the capacity") {
 		t.Errorf("stderr %q does not warn", stderr)
+	}
+}
+
+// A network from a file recalls as the one that was stored, also the random
+// patterns that the seed makes again; kadanoff info and sample read it too.
+func TestHopfieldFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "memory.safetensors")
+	for _, rule := range []string{"hebb", "pseudo-inverse"} {
+		var stored, read memory
+		runJSON(t, &stored, "hopfield", "--units", "77", "--patterns", "6", "--noise", "0.2", "--seed", "3", "--rule", rule, "--out", path)
+		runJSON(t, &read, "hopfield", "--model", path, "--patterns", "6", "--noise", "0.2", "--seed", "3")
+		for k := range stored.Recall {
+			got, want := read.Recall[k], stored.Recall[k]
+			if math.Abs(got.Energy-want.Energy) > 1e-6*math.Abs(want.Energy) {
+				t.Errorf("%s: energy %v, want %v", rule, got.Energy, want.Energy)
+			}
+			if rule == "pseudo-inverse" { // its couplings are rounded
+				got.Energy, got.Stored = want.Energy, want.Stored
+			}
+			if got != want {
+				t.Errorf("%s: %+v, want %+v", rule, got, want)
+			}
+		}
+	}
+	var about info
+	runJSON(t, &about, "info", path)
+	if about.Kind != "network" || about.Visible != 77 || about.Hidden != 0 {
+		t.Errorf("info %+v", about)
+	}
+	// Any network can be sampled.
+	var drawn struct{ Visible int }
+	samples := filepath.Join(t.TempDir(), "samples.npy")
+	runJSON(t, &drawn, "sample", path, "--chains", "3", "--sweeps", "2", "--temperature", "0", "--out", samples)
+	if drawn.Visible != 77 {
+		t.Errorf("samples of %d units", drawn.Visible)
+	}
+	data := filepath.Join(t.TempDir(), "six.npy")
+	if err := npy.WriteFile(data, []int8{1, -1, 1, 1, -1, 1}, 1, 6); err != nil {
+		t.Fatal(err)
+	}
+	badUse(t, "hopfield --model "+path+" --data "+data+" --patterns 1", "rows of 6 values", "77 units")
+	badUse(t, "hopfield --model "+path+" --units 77", "goes without --units")
+	badUse(t, "hopfield --model "+data, "six.npy", "single array")
+	badUse(t, "hopfield --model "+path+".none", "none")
+	badUse(t, "evaluate "+path+" --data digits", "inside one layer")
+}
+
+// Samples of a Boltzmann machine with hidden units have its exact mean energy.
+func TestSampleMachine(t *testing.T) {
+	m := boltzmann.New(4, 3)
+	for i := range m.N {
+		m.H[i] = 0.25 * float32(i)
+		for j := range i {
+			m.Couple(i, j, float32(i-2*j)/4)
+		}
+	}
+	n, _, err := modelfile.FromMachine(m, modelfile.Binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "machine.safetensors")
+	if err := modelfile.Save(path, &modelfile.Model{Network: n}); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := m.Distribution(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, x := 0., make([]int8, m.N)
+	for s := range p {
+		boltzmann.State(x, s)
+		want += p[s] * m.Energy(x)
+	}
+	var got struct {
+		Visible int
+		Energy  struct{ Mean, Error float64 }
+	}
+	runJSON(t, &got, "sample", path, "--chains", "64", "--sweeps", "200", "--burn-in", "20", "--temperature", "2", "--out", path+".npy")
+	if got.Visible != 3 || !(math.Abs(got.Energy.Mean-want) < 5*got.Energy.Error) || got.Energy.Error > 0.1 {
+		t.Errorf("%d visible units, energy %v ± %v, want %v", got.Visible, got.Energy.Mean, got.Energy.Error, want)
 	}
 }
 

@@ -94,7 +94,7 @@ func newIsing(o *cli.Options) *cobra.Command {
 	f.StringVar(&v.start, "start", "up", "up: all spins +1; random: fair coins")
 	f.StringVar(&v.out, "out", "", "write the spins to this .npy file")
 	f.IntVar(&v.every, "every", 0, "write the spins after every that many sweeps; 0: after the last only")
-	f.Var(&v.shard, "shard", "do part i of n of the chains, i from 0")
+	f.Var(&v.shard, "shard", cli.ShardHelp("the chains"))
 	return cmd
 }
 

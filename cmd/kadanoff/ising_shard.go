@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"kadanoff/cmd/internal/cli"
 	"kadanoff/model/ising"
 )
@@ -37,34 +35,23 @@ func (p *isingPart) chains() int {
 	return (p.Index+1)*p.Job.Chains/p.Count - p.Index*p.Job.Chains/p.Count
 }
 
+func (p *isingPart) place() (index, count int, job any) { return p.Index, p.Count, p.Job }
+
+func (p *isingPart) whole() bool {
+	return p.Job.Chains >= p.Count && p.Job.Chains <= maxIsingJob && p.Series != nil && p.Series.Check(p.chains()) == nil
+}
+
 // mergeIsing puts the chains of all parts in their order and evaluates them.
 func mergeIsing(names []string, texts [][]byte) (any, error) {
-	parts := make([]*isingPart, len(texts))
-	var job isingJob
-	for i, text := range texts {
-		var p isingPart
-		if err := json.Unmarshal(text, &p); err != nil || p.Count < 1 || p.Index < 0 || p.Index >= p.Count ||
-			p.Job.Chains < p.Count || p.Job.Chains > maxIsingJob || p.Series == nil || p.Series.Check(p.chains()) != nil {
-			return nil, cli.Usage("%s: not a whole part, want a file that kadanoff ising --shard made", names[i])
-		}
-		if i == 0 {
-			job = p.Job
-		}
-		switch {
-		case p.Count != len(texts):
-			return nil, cli.Usage("%s: one of %d parts, but %d files are given", names[i], p.Count, len(texts))
-		case p.Job != job:
-			return nil, cli.Usage("%s: a part of another job than %s", names[i], names[0])
-		case parts[p.Index] != nil:
-			return nil, cli.Usage("%s: part %d is given twice", names[i], p.Index)
-		}
-		parts[p.Index] = &p
+	parts, err := readParts[isingPart]("ising", names, texts)
+	if err != nil {
+		return nil, err
 	}
 	all := parts[0].Series
 	for _, p := range parts[1:] {
 		all.Append(p.Series)
 	}
-	r, err := newIsingResult(&job, all)
+	r, err := newIsingResult(&parts[0].Job, all)
 	if err != nil {
 		return nil, cli.Usage("%s: %v", names[0], err)
 	}

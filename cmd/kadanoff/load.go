@@ -99,10 +99,36 @@ func loadRBM(cmd *cobra.Command, path string) (*spinRBM, error) {
 	return &spinRBM{m.RBM, q, conv.Constant}, nil
 }
 
+// loadNetwork reads a model of any kind as a job for ±1 units, the visible ones
+// in its first layer.
+func loadNetwork(cmd *cobra.Command, path string) (*spin.Network, error) {
+	m, err := modelfile.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if m.RBM != nil {
+		r, err := loadRBM(cmd, path)
+		if err != nil {
+			return nil, err
+		}
+		return r.net, nil
+	}
+	noteUnits(cmd, path, m)
+	machine, _, err := m.Network.Machine()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	n, err := machine.Network()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return n, nil
+}
+
 // fits reports data that are not those of the model.
-func (m *spinRBM) fits(path string, s train.Source) error {
-	if s.Width() != m.net.Layers[0] {
-		return cli.Usage("%s: rows of %d values, want the model's %d visible units", path, s.Width(), m.net.Layers[0])
+func fits(path string, s train.Source, n *spin.Network) error {
+	if s.Width() != n.Layers[0] {
+		return cli.Usage("%s: rows of %d values, want the model's %d visible units", path, s.Width(), n.Layers[0])
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ func newSample(o *cli.Options) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "sample MODEL",
-		Short: "Samples of a restricted Boltzmann machine",
-		Long: "Draws samples by block Gibbs sampling and writes them as int8 ±1, [chains, visible] after the last sweep,\n" +
+		Short: "Samples of a restricted or general Boltzmann machine",
+		Long: "Draws samples of MODEL (W, b and c, or any couplings J) by block Gibbs sampling and writes them as int8 ±1, [chains, visible] after the last sweep,\n" +
 			"or [draws, chains, visible] with --every. Chains start from fair coins, or from the rows of --start, over\n" +
 			"and over. --clamp is an array of visible units: −1 and +1 keep the unit there, 0 leaves it free.\n" +
 			"The summary has mean, standard error and autocorrelation time (in sweeps) of energy and magnetisation\n" +
@@ -58,12 +58,12 @@ func newSample(o *cli.Options) *cobra.Command {
 			case out == "":
 				return cli.Usage("--out: want the name of the .npy file to write")
 			}
-			m, err := loadRBM(cmd, args[0])
+			net, err := loadNetwork(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			visible := m.net.Layers[0]
-			spec := backend.SamplerSpec{Network: m.net, Chains: chains, Seed: o.Seed, Temperatures: []float64{temperature}}
+			visible := net.Layers[0]
+			spec := backend.SamplerSpec{Network: net, Chains: chains, Seed: o.Seed, Temperatures: []float64{temperature}}
 			if _, err := spin.Beta(temperature); err != nil {
 				return cli.Usage("--temperature %v: want 0 or at least 1/256", temperature)
 			}
@@ -72,7 +72,7 @@ func newSample(o *cli.Options) *cobra.Command {
 				if fixed, err = loadClamp(clamp, visible); err != nil {
 					return err
 				}
-				spec.Clamped = make([]bool, m.net.Units())
+				spec.Clamped = make([]bool, net.Units())
 				for i, x := range fixed {
 					spec.Clamped[i] = x != 0
 				}
@@ -87,14 +87,14 @@ func newSample(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			state := spin.NewBatch(m.net.Units(), chains)
+			state := spin.NewBatch(net.Units(), chains)
 			if err := s.State(state); err != nil {
 				return err
 			}
 			if start != "" {
 				source, _, err := in.load(cmd, start, o.Seed)
 				if err == nil {
-					err = m.fits(start, source)
+					err = fits(start, source, net)
 				}
 				if err != nil {
 					return err
@@ -128,7 +128,7 @@ func newSample(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer w.file.Abort()
-			watch := newWatch(be, m.net, sweeps, min(chains, observedChains))
+			watch := newWatch(be, net, sweeps, min(chains, observedChains))
 			for done := 0; done < sweeps; {
 				n := sweeps - done
 				if every > 0 {

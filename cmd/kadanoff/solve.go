@@ -73,7 +73,7 @@ func newSolve(o *cli.Options) *cobra.Command {
 	f.BoolVar(&s.logarithmic, "log", false, "space the couplings evenly in ln K")
 	f.Float64Var(&s.tMin, "t-min", 0, "lower end of a range of temperatures, 0 or more")
 	f.Float64Var(&s.tMax, "t-max", 0, "upper end of a range of temperatures")
-	f.Var(&s.shard, "shard", "do part i of n of the rows, i from 0")
+	f.Var(&s.shard, "shard", cli.ShardHelp("the rows"))
 	f.StringVar(&s.out, "out", "", "write the result to this file, as JSON")
 	return cmd
 }

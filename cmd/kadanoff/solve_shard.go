@@ -51,27 +51,14 @@ func (p *solvePart) MarshalJSON() ([]byte, error) {
 	return json.Marshal((*plain)(&out))
 }
 
+func (p *solvePart) place() (index, count int, job any) { return p.Index, p.Count, p.Job }
+func (p *solvePart) whole() bool                        { return len(p.Rows) > 0 }
+
 // mergeSolutions puts the rows of all parts one after another.
 func mergeSolutions(names []string, texts [][]byte) (any, error) {
-	parts := make([]*solvePart, len(texts))
-	job := ""
-	for i, text := range texts {
-		var p solvePart
-		if err := json.Unmarshal(text, &p); err != nil || p.Count < 1 || p.Index < 0 || p.Index >= p.Count || len(p.Rows) == 0 {
-			return nil, cli.Usage("%s: not a whole part, want a file that kadanoff solve --shard made", names[i])
-		}
-		if i == 0 {
-			job = p.Job
-		}
-		switch {
-		case p.Count != len(texts):
-			return nil, cli.Usage("%s: one of %d parts, but %d files are given", names[i], p.Count, len(texts))
-		case p.Job != job:
-			return nil, cli.Usage("%s: a part of another job than %s", names[i], names[0])
-		case parts[p.Index] != nil:
-			return nil, cli.Usage("%s: part %d is given twice", names[i], p.Index)
-		}
-		parts[p.Index] = &p
+	parts, err := readParts[solvePart]("solve", names, texts)
+	if err != nil {
+		return nil, err
 	}
 	var rows []json.RawMessage
 	for _, p := range parts {

@@ -128,7 +128,7 @@ func openArrays(cmd *cobra.Command, o *cli.Options, in *dataFlags, model, path, 
 	if err != nil {
 		return nil, err
 	}
-	if err := m.fits(path, source); err != nil {
+	if err := fits(path, source, m.net); err != nil {
 		return nil, err
 	}
 	be, err := openBackend(o)

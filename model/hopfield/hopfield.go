@@ -67,11 +67,11 @@ func New(w, bias []float64, n int) (*Net, error) {
 	for i, x := range bias {
 		out.Bias[i] = int32(math.RoundToEven(math.Ldexp(x, shift)))
 	}
-	return out, out.check()
+	return out, out.Check()
 }
 
-// check reports a unit whose doubled field could overflow.
-func (n *Net) check() error {
+// Check reports a unit whose doubled field could overflow.
+func (n *Net) Check() error {
 	for i := range n.N {
 		sum := int64(n.Bias[i])
 		sum = max(sum, -sum)

@@ -66,7 +66,7 @@ func Hebb(p Patterns, eta float64) (*Net, error) {
 			n.W[i*p.N+j], n.W[j*p.N+i] = w, w
 		}
 	}
-	return n, n.check()
+	return n, n.Check()
 }
 
 // PseudoInverse returns the network whose couplings are the projection onto

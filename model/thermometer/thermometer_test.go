@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -147,6 +148,32 @@ func TestReadsTemperature(t *testing.T) {
 			// draws the readings to the middle.
 			if c.Rows != 200 || c.Temperature != temperatures[k] || math.Abs(c.Mean-c.Temperature) > 1 || !(c.Error > 0 && c.Error < 0.15) {
 				t.Errorf("regression %v: %+v", regression, c)
+			}
+		}
+	}
+}
+
+// The number of threads does not show in the network, and a batch of one row,
+// or of an odd number, is trained like any other.
+func TestSameNetworkAtAnyThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, batch := range []int{1, 7, 101} {
+		// Sizes beyond the blocks in which the product is made in parallel.
+		s := random(rand.New(rand.NewPCG(5, 6)), 101, 130, 3)
+		var first *Thermometer
+		for _, threads := range []int{1, 2, 5} {
+			runtime.GOMAXPROCS(threads)
+			th, err := New(130, []int{140, 67}, []float64{0, 1, 2}, false, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := th.Train(context.Background(), s, Training{Rate: 0.1, Batch: batch, Epochs: 2, Seed: 3}); err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = th
+			} else if !reflect.DeepEqual(first, th) {
+				t.Errorf("batches of %d, %d threads: another network than with one", batch, threads)
 			}
 		}
 	}
