@@ -185,6 +185,7 @@ func readCheckpoint(path string) (*checkpoint, error) {
 		return nil, &newerError{path, m["format"]}
 	}
 	c := &checkpoint{path: path}
+	c.meta.Config.Temperature = 1 // of checkpoints that do not say
 	if err := json.Unmarshal([]byte(m["run"]), &c.meta); err != nil {
 		return nil, broken("%v", err)
 	}

@@ -32,6 +32,7 @@ type Config struct {
 	L1           float64  `json:"l1"`
 	Center       bool     `json:"center"`
 	OffsetRate   float64  `json:"offset_rate"` // of the centring offsets
+	Temperature  float64  `json:"temperature"` // T of the machine, P ∝ e^(−E/T)
 	Temperatures int      `json:"temperatures"`
 	Hottest      float64  `json:"hottest"` // highest temperature of pt, 0 for infinite
 
@@ -46,7 +47,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Hidden: 500, Units: modelfile.Spin, Algorithm: "pcd", K: 1, Batch: 100, Epochs: 50, Seed: 1,
-		Rate: 0.05, Schedule: Schedule{Kind: "constant"}, OffsetRate: 0.01, Temperatures: 10, InitWidth: 0.01,
+		Rate: 0.05, Schedule: Schedule{Kind: "constant"}, OffsetRate: 0.01, Temperature: 1, Temperatures: 10, InitWidth: 0.01,
 	}
 }
 
@@ -82,6 +83,8 @@ func (c *Config) Check() error {
 		return bad("offset-rate", c.OffsetRate, "0 to 1")
 	case !(c.InitWidth >= 0 && c.InitWidth <= 100):
 		return bad("init-width", c.InitWidth, "0 to 100")
+	case !(c.Temperature >= 1e-3 && c.Temperature <= 1e3):
+		return bad("temperature", c.Temperature, "0.001 to 1000")
 	case c.Algorithm == "pt" && (c.Temperatures < 2 || c.Temperatures > 4096):
 		return bad("temperatures", c.Temperatures, "2 to 4096")
 	case !(c.Hottest == 0 || c.Hottest > 1):
@@ -129,6 +132,10 @@ func (c *Config) ladder() []float64 {
 // With x = (1+v)/2 in {0,1} and W₀₁ = 4W, a step of rate η for {0,1} units is
 // one of η/16 for W and η/4 for centred biases; decay and L1 then count 16 and
 // 4 times.
+//
+// The trainer works at T = 1 with the parameters θ/T, on which alone P depends.
+// ∂ln P/∂θ is ∂ln P/∂(θ/T)/T, so a step of rate η for θ is one of η/T² for
+// θ/T; decay then counts T² and L1 T times.
 func (c *Config) update(rate float64) backend.Update {
 	u := backend.Update{
 		WeightRate: rate, BiasRate: rate, Momentum: c.Momentum, WeightDecay: c.WeightDecay, L1: c.L1,
@@ -136,6 +143,10 @@ func (c *Config) update(rate float64) backend.Update {
 	if c.Units == modelfile.Binary {
 		u.WeightRate, u.BiasRate = rate/16, rate/4
 		u.WeightDecay, u.L1 = 16*c.WeightDecay, 4*c.L1
+	}
+	if t := c.Temperature; t != 1 {
+		u.WeightRate, u.BiasRate = u.WeightRate/t/t, u.BiasRate/t/t
+		u.WeightDecay, u.L1 = u.WeightDecay*t*t, u.L1*t
 	}
 	if c.Center {
 		u.OffsetRate = c.OffsetRate

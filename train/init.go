@@ -39,7 +39,8 @@ func BaseRates(sums []int64, n int) []float64 {
 
 // initial returns the model that a run begins with: weights of width InitWidth
 // and hidden biases 0 in the units of the configuration, visible biases from
-// the data. A tied model has the weight InitWidth and no biases.
+// the data, all divided by the temperature. A tied model has the weight
+// InitWidth and no biases.
 func initial(c *Config, visible int, sums []int64, rows int) (*spin.Net[float32], error) {
 	// Masters, velocities, both packed copies, statistics and a copy to save.
 	const perWeight = 40
@@ -50,16 +51,17 @@ func initial(c *Config, visible int, sums []int64, rows int) (*spin.Net[float32]
 		Units: c.Units, Visible: visible, Hidden: c.Hidden,
 		W: make([]float32, visible*c.Hidden), B: make([]float32, visible), C: make([]float32, c.Hidden),
 	}
+	width := c.InitWidth / c.Temperature
 	if c.Tied {
 		for i := range m.W {
-			m.W[i] = float32(c.InitWidth)
+			m.W[i] = float32(width)
 		}
 		return spin.RBM(visible, c.Hidden, m.W, m.B, m.C), nil
 	}
 	key := philox.NewKey(c.Seed)
 	for i := range visible {
 		for a := range c.Hidden {
-			m.W[i*c.Hidden+a] = float32(c.InitWidth * normal(key, uint32(i), uint32(a)))
+			m.W[i*c.Hidden+a] = float32(width * normal(key, uint32(i), uint32(a)))
 		}
 	}
 	for i, b := range BaseRates(sums, rows) {

@@ -142,7 +142,7 @@ func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds f
 	for _, w := range r.state.Model.Blocks[0].W {
 		square = math.FMA(float64(w), float64(w), square)
 	}
-	line.WeightScale = math.Sqrt(square / float64(len(r.state.Model.Blocks[0].W)))
+	line.WeightScale = r.Temperature * math.Sqrt(square/float64(len(r.state.Model.Blocks[0].W)))
 	if line.PseudoLogLikelihood, line.FreeEnergy, err = m.pseudo(ctx, q, m.train, uint64(epoch)); err != nil {
 		return nil, err
 	}

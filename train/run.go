@@ -475,7 +475,8 @@ func (r *run) endEpoch(ctx context.Context, step uint64) error {
 	return nil
 }
 
-// model returns the model that the run yields, in the units of its file.
+// model returns the model that the run yields, in the units of its file and for
+// the temperature of the configuration.
 func (r *run) model() (*modelfile.RBM, error) {
 	net := r.state.Model
 	if r.Patience > 0 && r.best.model != nil {
@@ -487,6 +488,9 @@ func (r *run) model() (*modelfile.RBM, error) {
 		W: net.Blocks[0].W, B: net.Bias[:v], C: net.Bias[v:],
 	}
 	out, _, err := m.Convert(r.Units)
+	if err == nil && r.Temperature != 1 {
+		out, err = out.Scaled(r.Temperature)
+	}
 	return out, err
 }
 

@@ -329,32 +329,41 @@ func exactPairs(n *spin.Net[float32], s *table) []float64 {
 }
 
 // A plain RBM of {0,1} units learns as its textbook update says: the same
-// exact gradient, in {0,1} units and float64.
+// exact gradient, in {0,1} units and float64, at any temperature.
 func TestBinaryUnits(t *testing.T) {
 	const v, h, rate, steps = 4, 3, 0.2, 30
-	for _, decay := range []float64{0, 0.05} {
+	for _, x := range []struct{ temperature, decay, l1 float64 }{{1, 0, 0}, {1, 0.05, 0}, {1.7, 0.05, 0.01}} {
+		temperature, decay, l1 := x.temperature, x.decay, x.l1
 		c := config()
 		c.Hidden, c.ExactGradient, c.Rate, c.Epochs, c.Units, c.InitWidth, c.WeightDecay = h, true, rate, 1, modelfile.Binary, 0.4, decay
+		c.Temperature, c.L1 = temperature, l1
 		s := ring(v, 100, 0.7)
 		_, first := fit(t, open(t), c, s, train.Options{})
 		c.Epochs = steps + 1
 		_, last := fit(t, open(t), c, s, train.Options{})
 		w, b, hb := widen(first.W), widen(first.B), widen(first.C)
+		reduced := func(x []float64) []float64 {
+			y := make([]float64, len(x))
+			for i := range x {
+				y[i] = x[i] / temperature
+			}
+			return y
+		}
 		for range steps {
-			dw, db, dc := binaryGradient(w, b, hb, s)
+			dw, db, dc := binaryGradient(reduced(w), reduced(b), reduced(hb), s)
 			for i := range w {
-				w[i] += rate * (dw[i] - decay*w[i])
+				w[i] += rate * (dw[i]/temperature - decay*w[i] - math.Copysign(l1, w[i]))
 			}
 			for i := range b {
-				b[i] += rate * db[i]
+				b[i] += rate * db[i] / temperature
 			}
 			for a := range hb {
-				hb[a] += rate * dc[a]
+				hb[a] += rate * dc[a] / temperature
 			}
 		}
 		for i, x := range append(append(w, b...), hb...) {
 			if got := append(append(widen(last.W), widen(last.B)...), widen(last.C)...)[i]; math.Abs(got-x) > 2e-5 {
-				t.Errorf("decay %v: parameter %d is %v, want %v", decay, i, got, x)
+				t.Errorf("temperature %v, decay %v: parameter %d is %v, want %v", temperature, decay, i, got, x)
 			}
 		}
 	}

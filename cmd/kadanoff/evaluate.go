@@ -50,6 +50,7 @@ const exactWork = 1 << 35
 func newEvaluate(o *cli.Options) *cobra.Command {
 	var in dataFlags
 	var path, method, base string
+	var temperature float64
 	c := train.AISConfig{}
 	var peers time.Duration
 	// prepare checks the flags, reads model and data and opens the backend.
@@ -66,7 +67,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		if err := c.Check(); err != nil {
 			return nil, nil, nil, err
 		}
-		m, err = loadRBM(cmd, args[0])
+		m, err = loadRBM(cmd, args[0], temperature)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -191,6 +192,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&path, "data", "", "data set")
 	in.add(cmd)
+	f.Float64Var(&temperature, "temperature", 1, machineTemperature)
 	f.StringVar(&method, "method", "auto", "auto, exact, ais, or raise")
 	f.IntVar(&c.Temperatures, "temperatures", 1000, "points of the path of ais and raise")
 	f.IntVar(&c.Chains, "chains", 1000, "chains of ais; configurations of raise")

@@ -70,6 +70,9 @@ func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.So
 	return train.Fixed{Set: set}, set.Shape, nil
 }
 
+// machineTemperature is what --temperature says where it is the machine's own.
+const machineTemperature = "temperature T of the machine, P ∝ e^(−E/T)"
+
 // spinRBM is a model file turned into a job for ±1 units.
 type spinRBM struct {
 	file *modelfile.RBM
@@ -79,7 +82,10 @@ type spinRBM struct {
 }
 
 // loadRBM reads an RBM.
-func loadRBM(cmd *cobra.Command, path string) (*spinRBM, error) {
+func loadRBM(cmd *cobra.Command, path string, temperature float64) (*spinRBM, error) {
+	if !(temperature >= 1e-3 && temperature <= 1e3) {
+		return nil, cli.Usage("--temperature %v: want 0.001 to 1000", temperature)
+	}
 	m, err := modelfile.Load(path)
 	if err != nil {
 		return nil, err
@@ -88,6 +94,11 @@ func loadRBM(cmd *cobra.Command, path string) (*spinRBM, error) {
 		return nil, cli.Usage("%s: holds a network with couplings inside one layer, want an RBM with W, b and c", path)
 	}
 	noteUnits(cmd, path, m)
+	if temperature != 1 {
+		if m.RBM, err = m.RBM.Scaled(1 / temperature); err != nil {
+			return nil, fmt.Errorf("--temperature %v: %s: %w", temperature, path, err)
+		}
+	}
 	s, conv, err := m.RBM.Spin()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -107,7 +118,7 @@ func loadNetwork(cmd *cobra.Command, path string) (*spin.Network, error) {
 		return nil, err
 	}
 	if m.RBM != nil {
-		r, err := loadRBM(cmd, path)
+		r, err := loadRBM(cmd, path, 1)
 		if err != nil {
 			return nil, err
 		}

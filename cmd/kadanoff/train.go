@@ -131,6 +131,7 @@ func newTrain(o *cli.Options) *cobra.Command {
 	f.Float64Var(&c.Momentum, "momentum", 0, "momentum")
 	f.Float64Var(&c.WeightDecay, "weight-decay", 0, "weight decay (L2)")
 	f.Float64Var(&c.L1, "l1", 0, "L1 penalty of the weights")
+	f.Float64Var(&c.Temperature, "temperature", c.Temperature, machineTemperature+"; sample and evaluate the model at the same T")
 	f.IntVar(&c.Temperatures, "temperatures", c.Temperatures, "temperatures of pt, their inverses in equal steps from 1")
 	f.Float64Var(&c.Hottest, "hottest", 0, "highest temperature of pt; 0 for infinite")
 	f.Float64Var(&c.InitWidth, "init-width", c.InitWidth, "standard deviation of the initial weights (their value with --tied)")

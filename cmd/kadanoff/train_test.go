@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -81,6 +82,47 @@ func TestEvaluate(t *testing.T) {
 		}
 		if math.Abs(ais.LogZ-exact.LogZ) > 5*ais.StandardError || math.Abs(ais.Reverse-exact.LogZ) > 5*ais.ReverseError {
 			t.Errorf("%s: log Z %v exactly, %v ± %v and %v ± %v from the ends", units, exact.LogZ, ais.LogZ, ais.StandardError, ais.Reverse, ais.ReverseError)
+		}
+	}
+}
+
+// A machine of another temperature is evaluated, and has hidden means, at that.
+func TestTemperature(t *testing.T) {
+	dir := trained(t, "--temperature", "2.5")
+	model, out := filepath.Join(dir, "model.safetensors"), filepath.Join(dir, "out.npy")
+	var last struct {
+		Likelihood float64 `json:"log_likelihood"`
+	}
+	lines := strings.Split(strings.TrimSpace(string(read(t, filepath.Join(dir, "metrics.jsonl")))), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
+		t.Fatal(err)
+	}
+	var e struct {
+		Likelihood float64 `json:"log_likelihood"`
+	}
+	// The metrics are measured on a part of the data: the training log's part
+	// and all 1797 rows differ by their standard errors.
+	runJSON(t, &e, "evaluate", model, "--data", "digits", "--temperature", "2.5")
+	if math.Abs(e.Likelihood-last.Likelihood) > 1 {
+		t.Errorf("log-likelihood %v, in the last epoch %v", e.Likelihood, last.Likelihood)
+	}
+	at := e.Likelihood
+	if runJSON(t, &e, "evaluate", model, "--data", "digits"); e.Likelihood > at-1 {
+		t.Errorf("log-likelihood %v at T = 1, %v at 2.5", e.Likelihood, at)
+	}
+	var means [2][]float64
+	for i, temperature := range []string{"1", "1000"} {
+		runJSON(t, &struct{}{}, "transform", model, "--data", "digits", "--temperature", temperature, "--out", out)
+		means[i], _ = array(t, out)
+	}
+	for i, x := range means[1] {
+		if math.Abs(x) > 0.05 || math.Abs(x) > math.Abs(means[0][i]) {
+			t.Fatalf("hidden mean %v at T = 1000, %v at 1", x, means[0][i])
+		}
+	}
+	for _, bad := range []string{"0", "-1", "NaN", "Inf", "1e9"} {
+		if code, _, stderr := run("evaluate", model, "--data", "digits", "--temperature", bad); code != 2 || !strings.Contains(stderr, "--temperature") {
+			t.Errorf("--temperature %s: exit %d, %s", bad, code, stderr)
 		}
 	}
 }

@@ -29,6 +29,7 @@ const batchRows = 4096
 func newTransform(o *cli.Options) *cobra.Command {
 	var in dataFlags
 	var path, out string
+	var temperature float64
 	cmd := &cobra.Command{
 		Use:   "transform MODEL",
 		Short: "Hidden means of data",
@@ -37,7 +38,7 @@ func newTransform(o *cli.Options) *cobra.Command {
 		Example: "  kadanoff transform model.safetensors --data digits --out hidden.npy",
 		Args:    oneFile("MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			job, err := openArrays(cmd, o, &in, args[0], path, out)
+			job, err := openArrays(cmd, o, &in, args[0], temperature, path, out)
 			if err != nil {
 				return err
 			}
@@ -52,6 +53,7 @@ func newTransform(o *cli.Options) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&path, "data", "", "data set")
 	in.add(cmd)
+	f.Float64Var(&temperature, "temperature", 1, machineTemperature)
 	f.StringVar(&out, "out", "", "file to write (.npy)")
 	return cmd
 }
@@ -59,6 +61,7 @@ func newTransform(o *cli.Options) *cobra.Command {
 func newReconstruct(o *cli.Options) *cobra.Command {
 	var in dataFlags
 	var path, out, clamp string
+	var temperature float64
 	var sweeps int
 	cmd := &cobra.Command{
 		Use:   "reconstruct MODEL",
@@ -74,7 +77,7 @@ func newReconstruct(o *cli.Options) *cobra.Command {
 			if sweeps < 2 {
 				return cli.Usage("--sweeps %d: want at least 2", sweeps)
 			}
-			job, err := openArrays(cmd, o, &in, args[0], path, out)
+			job, err := openArrays(cmd, o, &in, args[0], temperature, path, out)
 			if err != nil {
 				return err
 			}
@@ -99,6 +102,7 @@ func newReconstruct(o *cli.Options) *cobra.Command {
 	f.StringVar(&path, "data", "", "data set")
 	in.add(cmd)
 	f.StringVar(&clamp, "clamp", "", "mask of the visible units that are known (.npy)")
+	f.Float64Var(&temperature, "temperature", 1, machineTemperature)
 	f.IntVar(&sweeps, "sweeps", 200, "sweeps of in-painting")
 	f.StringVar(&out, "out", "", "file to write (.npy)")
 	return cmd
@@ -113,14 +117,14 @@ type arrays struct {
 	first  int // row that the batch at hand begins with
 }
 
-func openArrays(cmd *cobra.Command, o *cli.Options, in *dataFlags, model, path, out string) (*arrays, error) {
+func openArrays(cmd *cobra.Command, o *cli.Options, in *dataFlags, model string, temperature float64, path, out string) (*arrays, error) {
 	if path == "" {
 		return nil, cli.Usage("--data: want a data set")
 	}
 	if out == "" {
 		return nil, cli.Usage("--out: want the name of the .npy file to write")
 	}
-	m, err := loadRBM(cmd, model)
+	m, err := loadRBM(cmd, model, temperature)
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,25 @@ func (m *RBM) Convert(to Units) (*RBM, Conversion, error) {
 	return out, conv, nil
 }
 
+// Scaled returns the model with every parameter multiplied by a factor: at the
+// temperature factor it is what m is at 1. An error says that a parameter
+// leaves the range of float32.
+func (m *RBM) Scaled(factor float64) (*RBM, error) {
+	out := *m
+	for _, list := range []*[]float32{&out.W, &out.B, &out.C} {
+		scaled := make([]float32, len(*list))
+		for i, x := range *list {
+			y, ok := narrow(float64(x) * factor)
+			if !ok {
+				return nil, fmt.Errorf("parameter %v times %v is beyond float32", x, factor)
+			}
+			scaled[i] = y
+		}
+		*list = scaled
+	}
+	return &out, nil
+}
+
 // convertBiases converts biases in place, given each unit's sum of weights
 // before the conversion, and returns the sum of the rounding errors.
 func convertBiases(biases []float32, sums []float64, to Units) float64 {
