@@ -49,11 +49,10 @@ var kernels = map[isa.Level]*Kernel{
 	isa.Generic: {isa.Generic, tableGeneric, solveGeneric},
 }
 
-// For returns the best kernel at or below the level on this machine. NEON has
-// none of its own and gets the plain one.
+// For returns the best kernel at or below the level on this machine.
 func For(level isa.Level) *Kernel {
-	for _, l := range []isa.Level{isa.AVX512, isa.AVX2} {
-		if k := kernels[l]; k != nil && level != isa.NEON && l <= level && isa.Has(l) {
+	for _, l := range []isa.Level{isa.NEON, isa.AVX512, isa.AVX2} {
+		if k := kernels[l]; k != nil && l <= level && isa.Has(l) {
 			return k
 		}
 	}
