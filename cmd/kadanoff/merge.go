@@ -28,12 +28,12 @@ var mergers = map[string]func(names []string, parts [][]byte) (any, error){}
 const maxPart = 1 << 30
 
 func newMerge(o *cli.Options) *cobra.Command {
-	var out string
+	var out, spins string
 	cmd := &cobra.Command{
 		Use:   "merge FILE...",
 		Short: "Put the parts of a job together that --shard made",
 		Long: "The files of all the parts of one job, in any order, become the result that the command would have given\n" +
-			"without --shard, bit for bit.",
+			"without --shard, bit for bit. --spins does the same with the files of spins that kadanoff ising --out wrote.",
 		Example: "  kadanoff merge part0.json part1.json --out result.json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -42,14 +42,27 @@ func newMerge(o *cli.Options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, err := mergeFiles(args)
+			kind, texts, err := readTexts(args)
 			if err != nil {
 				return err
+			}
+			if spins != "" && kind != "ising" {
+				return cli.Usage("--spins %s: %s is a part of kadanoff %s, which writes no spins", spins, args[0], kind)
+			}
+			result, err := mergers[kind](args, texts)
+			if err != nil {
+				return err
+			}
+			if spins != "" {
+				if err := mergeSpins(spins, args, texts); err != nil {
+					return err
+				}
 			}
 			return writeResult(cmd, o, out, result)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write the result to this file, as JSON")
+	cmd.Flags().StringVar(&spins, "spins", "", "write the spins of all parts of kadanoff ising to this .npy file")
 	return cmd
 }
 
@@ -79,27 +92,26 @@ func writeResult(cmd *cobra.Command, o *cli.Options, out string, result any) err
 	return o.Print(cmd, result)
 }
 
-func mergeFiles(names []string) (any, error) {
-	var kind string
-	var texts [][]byte
+// readTexts reads the parts of a job, all of one kind.
+func readTexts(names []string) (kind string, texts [][]byte, err error) {
 	for _, name := range names {
 		text, err := readPart(name)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		var head struct {
 			Kind string `json:"kind"`
 		}
 		if err := json.Unmarshal(text, &head); err != nil || mergers[head.Kind] == nil {
-			return nil, cli.Usage("%s: not a part of a job, want a file that --shard made", name)
+			return "", nil, cli.Usage("%s: not a part of a job, want a file that --shard made", name)
 		}
 		if kind != "" && head.Kind != kind {
-			return nil, cli.Usage("%s: a part of kadanoff %s, but %s is one of kadanoff %s", name, head.Kind, names[0], kind)
+			return "", nil, cli.Usage("%s: a part of kadanoff %s, but %s is one of kadanoff %s", name, head.Kind, names[0], kind)
 		}
 		kind = head.Kind
 		texts = append(texts, text)
 	}
-	return mergers[kind](names, texts)
+	return kind, texts, nil
 }
 
 func readPart(name string) ([]byte, error) {
