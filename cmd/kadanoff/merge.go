@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -154,23 +155,35 @@ func newEnumeratePart(job *backend.EnumerateJob, scale couplings.Scale, part *ba
 	}
 }
 
+// parseEnumeratePart reads a part, and its job as text that can be compared.
+func parseEnumeratePart(text []byte) (*enumeratePart, []byte, error) {
+	var p enumeratePart
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return nil, nil, err
+	}
+	if p.Kind != "enumerate" || p.Part == nil {
+		return nil, nil, errors.New("no part of an enumeration")
+	}
+	job, err := p.jobText()
+	return &p, job, err
+}
+
+// jobText returns what parts of one job have in common.
+func (p *enumeratePart) jobText() ([]byte, error) { return json.Marshal([]any{p.Job, p.Scale}) }
+
 func mergeEnumerations(names []string, texts [][]byte) (any, error) {
 	var first enumeratePart
 	var firstJob []byte
 	var parts []*backend.EnumeratePart
 	for i, text := range texts {
-		var p enumeratePart
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&p); err != nil || p.Part == nil {
+		p, job, err := parseEnumeratePart(text)
+		if err != nil {
 			return nil, cli.Usage("%s: not a whole part of an enumeration, want a file that kadanoff enumerate --shard made", names[i])
 		}
-		job, err := json.Marshal([]any{p.Job, p.Scale})
-		if err != nil {
-			return nil, err
-		}
 		if i == 0 {
-			first, firstJob = p, job
+			first, firstJob = *p, job
 		} else if !bytes.Equal(job, firstJob) {
 			return nil, cli.Usage("%s: a part of another job than %s", names[i], names[0])
 		}
