@@ -58,6 +58,8 @@ type EnumerateJob struct {
 	BranchAndBound bool
 
 	Shard, Shards int // part i of n; 0 of 0 is everything
+	// From and To, if To is not 0, narrow the shard to its leaves From to To−1.
+	From, To int
 	// Progress, if not nil, is called now and then with the fraction done; calls
 	// do not overlap.
 	Progress func(fraction float64)
@@ -169,6 +171,9 @@ func (j *EnumerateJob) Check() error {
 	if j.Shards > MaxLeaves {
 		return fmt.Errorf("%d shards, want at most %d", j.Shards, MaxLeaves)
 	}
+	if leaves := j.Layout().Leaves(); j.From < 0 || j.To < j.From || j.To > leaves || j.To > 0 && j.BranchAndBound {
+		return fmt.Errorf("leaves %d to %d of %d", j.From, j.To-1, leaves)
+	}
 	return nil
 }
 
@@ -221,7 +226,11 @@ func (l Layout) Leaves() int { return 1 << l.Leaf }
 // Range returns the leaves of the job's shard: first ≤ leaf < last.
 func (j *EnumerateJob) Range() (first, last int) {
 	n, shards := j.Layout().Leaves(), max(j.Shards, 1)
-	return n * j.Shard / shards, n * (j.Shard + 1) / shards
+	first, last = n*j.Shard/shards, n*(j.Shard+1)/shards
+	if j.To > 0 {
+		first, last = max(first, j.From), min(last, j.To)
+	}
+	return first, max(first, last)
 }
 
 // Passes returns the orders of the spins in which moments are summed: in pass

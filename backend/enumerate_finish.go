@@ -76,22 +76,11 @@ func FinishEnumeration(job *EnumerateJob, parts []*EnumeratePart) (*Enumeration,
 	}
 	e := &Enumeration{Spins: job.Spins(), States: 1 << job.Spins(), Ground: math.MaxInt64}
 	for _, p := range parts {
-		if p.Ground < e.Ground {
-			e.Ground, e.GroundStates = p.Ground, 0
-		}
-		if p.Ground == e.Ground {
-			e.GroundStates += p.GroundStates
-		}
+		addGround(&e.Ground, &e.GroundStates, p)
 		e.Lowest = append(e.Lowest, p.Lowest...)
 		e.Bins = append(e.Bins, p.Bins...)
 	}
-	slices.SortFunc(e.Lowest, func(a, b EnumeratedState) int {
-		if a.Less(b) {
-			return -1
-		}
-		return 1
-	})
-	e.Lowest = e.Lowest[:min(len(e.Lowest), job.Lowest)]
+	e.Lowest = lowest(e.Lowest, job.Lowest)
 	e.Bins = addBins(e.Bins)
 	for k, beta := range job.Betas {
 		t := Thermal{Beta: beta}
@@ -115,6 +104,58 @@ func FinishEnumeration(job *EnumerateJob, parts []*EnumeratePart) (*Enumeration,
 		e.Bins = nil
 	}
 	return e, nil
+}
+
+// Append adds the leaves of next, which begin where those of p end: together
+// they are the part that a backend would have made of all of them. A part of no
+// leaves may be the zero value.
+func (p *EnumeratePart) Append(job *EnumerateJob, next *EnumeratePart) error {
+	if next.Last < next.First || next.First != p.Last && p.First != p.Last {
+		return fmt.Errorf("leaves %d to %d after leaf %d", next.First, next.Last-1, p.Last-1)
+	}
+	if err := next.checkShape(job, len(job.Passes())); err != nil {
+		return err
+	}
+	if p.First == p.Last {
+		*p = EnumeratePart{First: next.First, Last: next.First, Ground: math.MaxInt64, Sums: make([][][]LeafSum, len(next.Sums))}
+		for k := range p.Sums {
+			p.Sums[k] = make([][]LeafSum, len(next.Sums[k]))
+		}
+		if len(next.Sums) == 0 {
+			p.Sums = nil
+		}
+	}
+	p.Last = next.Last
+	addGround(&p.Ground, &p.GroundStates, next)
+	p.Lowest = lowest(append(p.Lowest, next.Lowest...), job.Lowest)
+	p.Bins = addBins(append(p.Bins, next.Bins...))
+	for k, passes := range next.Sums {
+		for pass, leaves := range passes {
+			p.Sums[k][pass] = append(p.Sums[k][pass], leaves...)
+		}
+	}
+	return nil
+}
+
+// addGround counts the ground states of a part.
+func addGround(ground *int64, states *uint64, p *EnumeratePart) {
+	if p.Ground < *ground {
+		*ground, *states = p.Ground, 0
+	}
+	if p.Ground == *ground {
+		*states += p.GroundStates
+	}
+}
+
+// lowest sorts states and keeps the first k.
+func lowest(states []EnumeratedState, k int) []EnumeratedState {
+	slices.SortFunc(states, func(a, b EnumeratedState) int {
+		if a.Less(b) {
+			return -1
+		}
+		return 1
+	})
+	return states[:min(len(states), k)]
 }
 
 func (p *EnumeratePart) checkShape(job *EnumerateJob, passes int) error {

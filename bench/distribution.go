@@ -198,6 +198,35 @@ func exactNetwork(n *spin.Network, temperature float64, fixed []int) (*distribut
 	return d, nil
 }
 
+// exactRing is a ring of spins with coupling 1, in closed form. Its nearest
+// neighbours' correlation is the energy. The states listed are those of eight
+// spins in a row: with t = tanh 1/T, steps of the transfer matrix over n bonds
+// have the weights ½(1 + s s' tⁿ).
+func exactRing(spins int, temperature float64) (*distribution, error) {
+	r, err := exact.NewRing(spins, 1/temperature)
+	if err != nil {
+		return nil, err
+	}
+	d := &distribution{units: span(0, spins), means: make([]float64, spins), listed: span(0, 8)}
+	for i := range spins {
+		for j := range spins {
+			d.pairs = append(d.pairs, r.Correlation(j-i))
+		}
+	}
+	t, n := math.Tanh(1/temperature), len(d.listed)
+	bonds := func(a, b, n int) float64 { // of bits a and b
+		return (1 + float64(1-2*(a^b))*math.Pow(t, float64(n))) / 2
+	}
+	for s := range 1 << n {
+		p := bonds(s&1, s>>(n-1)&1, spins-n+1) / (1 + math.Pow(t, float64(spins)))
+		for i := range n - 1 {
+			p *= bonds(s>>i&1, s>>(i+1)&1, 1)
+		}
+		d.states = append(d.states, p)
+	}
+	return d, nil
+}
+
 func scaled(x []int32, unit float64) []float64 {
 	y := make([]float64, len(x))
 	for i, v := range x {

@@ -39,6 +39,7 @@ type machine struct {
 	fixed          map[int]int // clamped units and their spins
 	burnIn, stride int
 	exactStart     bool // an RBM whose chains start from exact draws: it may mix slowly
+	ring           bool // whose exact values have a closed form
 }
 
 func machines() []machine {
@@ -57,6 +58,10 @@ func machines() []machine {
 		{name: "rbm-11x7-warm", network: rbm(5, 11, 7, 2, 2), temperature: 3.7, burnIn: 60, stride: 4},
 		{name: "boltzmann-7x5", network: built(func() *spin.Net[float32] { return newNumbers(6).boltzmann(7, 5, 0.4, 0.4) }), temperature: 1, burnIn: 60, stride: 2},
 		{name: "torus-4x4", network: built(func() *spin.Net[float32] { return torus(4, 0.0625) }), temperature: 3.5, burnIn: 40, stride: 2},
+		// Relaxation takes 1/(1 − tanh 2/T) sweeps: 15, 4 and 2.
+		{name: "ring-32/T-1.2", network: built(func() *spin.Net[float32] { return ring(32) }), temperature: 1.2, ring: true, burnIn: 300, stride: 8},
+		{name: "ring-32/T-2", network: built(func() *spin.Net[float32] { return ring(32) }), temperature: 2, ring: true, burnIn: 90, stride: 4},
+		{name: "ring-32/T-4", network: built(func() *spin.Net[float32] { return ring(32) }), temperature: 4, ring: true, burnIn: 40, stride: 2},
 		{name: "clamped-9x7", network: rbm(7, 9, 7, 0.75, 0.5), temperature: 1, fixed: map[int]int{0: 1, 3: -1, 8: 1, 10: -1}, burnIn: 60, stride: 2},
 		digitsMachine(),
 	}
@@ -82,9 +87,12 @@ func (m machine) check() Check {
 				return nil, err
 			}
 		}
-		if len(s.network.Layers) == 2 && len(s.network.Blocks) == 1 && s.fixed == nil {
+		switch {
+		case m.ring:
+			s.exact, err = exactRing(n.Units(), m.temperature)
+		case len(s.network.Layers) == 2 && len(s.network.Blocks) == 1 && s.fixed == nil:
 			s.exact, err = exactRBM(s.network, m.temperature)
-		} else {
+		default:
 			s.exact, err = exactNetwork(s.network, m.temperature, s.fixed)
 		}
 		return s, err

@@ -98,6 +98,19 @@ func torus(l int, field float32) *spin.Net[float32] {
 	return n
 }
 
+// ring returns n ≥ 3 spins with coupling 1 to both neighbours, as a sparse
+// network of one layer.
+func ring(n int) *spin.Net[float32] {
+	b := spin.Block[float32]{RowPtr: []int{0}}
+	for i := range n {
+		left, right := (i+n-1)%n, (i+1)%n
+		b.Col = append(b.Col, int32(min(left, right)), int32(max(left, right)))
+		b.W = append(b.W, 1, 1)
+		b.RowPtr = append(b.RowPtr, len(b.W))
+	}
+	return &spin.Net[float32]{Layers: []int{n}, Bias: make([]float32, n), Blocks: []spin.Block[float32]{b}}
+}
+
 // small4x3 returns the RBM of 4 visible and 3 hidden units with weights
 // W_ia = (((3i+5a) mod 7)−3)/10, b_i = (i−1)/10 and c_a = (1−a)/5, whose exact
 // values are known to 24 digits (testdata/rbm-4x3.json).

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type enumerateFlags struct {
 	histogram, joint        bool
 	moments                 bool
 	branchAndBound, insist  bool
+	resume                  bool
 	shard                   cli.Shard
 	out                     string
 }
@@ -45,11 +47,14 @@ func newEnumerate(o *cli.Options) *cobra.Command {
 			"first. Ties are in order of the state's index, in which spin i is bit i, 1 for +1. Energy and specific\n" +
 			"heat are those of the whole system, with k_B = 1.\n\n" +
 			"With --shard the result is a file of partial sums; kadanoff merge puts the parts together, to the same bits\n" +
-			"as one run.",
+			"as one run.\n\n" +
+			"A run with --out FILE that is interrupted or terminated, gets SIGUSR1, or has run for five minutes leaves\n" +
+			"what it has done in FILE.checkpoint; --resume goes on with that, to the same bits, on any machine.",
 		Example: "  kadanoff enumerate couplings.txt --beta 1 --lowest 4 --histogram\n" +
 			"  kadanoff enumerate G.txt --input gset --branch-and-bound --lowest 10\n" +
 			"  kadanoff enumerate J.npy --beta 0.5,1,2 --moments --format json\n" +
-			"  kadanoff enumerate couplings.txt --beta 1 --shard 0/2 --out part0.json",
+			"  kadanoff enumerate couplings.txt --beta 1 --shard 0/2 --out part0.json\n" +
+			"  kadanoff enumerate couplings.txt --lowest 4 --insist --out result.json --resume",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return cli.Usage("kadanoff enumerate needs one file of couplings, not %d", len(args))
@@ -71,6 +76,7 @@ func newEnumerate(o *cli.Options) *cobra.Command {
 	f.BoolVar(&e.insist, "insist", false, "go on whatever the estimated time")
 	f.Var(&e.shard, "shard", cli.ShardHelp("the job"))
 	f.StringVar(&e.out, "out", "", "write the result to this file, as JSON")
+	f.BoolVar(&e.resume, "resume", false, "go on with the checkpoint of --out, if there is one")
 	return cmd
 }
 
@@ -91,18 +97,38 @@ func (e *enumerateFlags) run(cmd *cobra.Command, o *cli.Options, path string) er
 		}
 	}
 	job.Progress = showProgress(cmd.ErrOrStderr())
-	part, err := b.Enumerate(ctx, job)
+	part, drop, err := e.visit(ctx, b, job, scale)
 	if err != nil {
 		return err
 	}
-	if e.shard.Count > 0 {
-		return writeResult(cmd, o, e.out, newEnumeratePart(job, scale, part))
+	var result any = newEnumeratePart(job, scale, part)
+	if e.shard.Count == 0 {
+		all, err := backend.FinishEnumeration(job, []*backend.EnumeratePart{part})
+		if err != nil {
+			return err
+		}
+		result = newEnumerateResult(job, scale, all)
 	}
-	result, err := backend.FinishEnumeration(job, []*backend.EnumeratePart{part})
-	if err != nil {
+	if err := writeResult(cmd, o, e.out, result); err != nil {
 		return err
 	}
-	return writeResult(cmd, o, e.out, newEnumerateResult(job, scale, result))
+	return drop()
+}
+
+// visit visits the states of the job; drop is for when the result is written.
+func (e *enumerateFlags) visit(ctx context.Context, b backend.Backend, job *backend.EnumerateJob, scale couplings.Scale) (part *backend.EnumeratePart, drop func() error, err error) {
+	if e.out == "" || e.branchAndBound {
+		part, err = b.Enumerate(ctx, job)
+		return part, func() error { return nil }, err
+	}
+	now := make(chan os.Signal, 1)
+	notifyCheckpoint(now)
+	defer signal.Stop(now)
+	r := &enumerateRun{backend: b, job: job, scale: scale, path: e.out + ".checkpoint", now: now}
+	if err := r.start(e.resume); err != nil {
+		return nil, nil, err
+	}
+	return &r.done, r.drop, r.run(ctx)
 }
 
 // maxTable is how many states a table or CSV may list.
@@ -138,6 +164,9 @@ func (e *enumerateFlags) job(cmd *cobra.Command, o *cli.Options, path string) (*
 	}
 	if e.moments && len(betas) == 0 {
 		return nil, none, cli.Usage("--moments needs --beta")
+	}
+	if e.resume && (e.out == "" || e.branchAndBound) {
+		return nil, none, cli.Usage("--resume goes on with the checkpoint of --out, and without --branch-and-bound")
 	}
 	if e.branchAndBound && (len(betas) > 0 || e.histogram || e.joint || e.shard.Count > 0) {
 		return nil, none, cli.Usage("--branch-and-bound finds the lowest states only: no --beta, --histogram, --joint or --shard")

@@ -29,13 +29,14 @@ func TestIsingClusters(t *testing.T) {
 		}
 	}
 	const line = "ising --lattice torus:7x5 --t 2 --algorithm cluster "
-	badUse(t, line+"--shard 0/2", "--shard 0/2")
+	badUse(t, line+"--shard 0/9", "--shard 0/9", "one for each chain")
 	badUse(t, line+"--backend cpu", "--backend cpu")
 	badUse(t, line+"--start down", "--start")
 	badUse(t, line+"--every 5", "--every 5", "--out")
 	badUse(t, line+"--chains 0", "--chains 0")
-	badUse(t, line+"--t -1", "-1", "above 0")
-	badUse(t, line+"--sweeps 1", "1 sweeps")
+	badUse(t, line+"--t -1", "--t -1", "0 or more")
+	badUse(t, line+"--sweeps 1", "--sweeps 1")
 	badUse(t, line+"--lattice torus:0", "0x0")
+	badUse(t, line+"--t 0", "--t 0", "above 0")
 	badUse(t, line+"--sweeps 2000000 --every 1 --chains 1000 --out "+last, "2³⁰")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,12 +29,12 @@ var mergers = map[string]func(names []string, parts [][]byte) (any, error){}
 const maxPart = 1 << 30
 
 func newMerge(o *cli.Options) *cobra.Command {
-	var out string
+	var out, spins string
 	cmd := &cobra.Command{
 		Use:   "merge FILE...",
 		Short: "Put the parts of a job together that --shard made",
 		Long: "The files of all the parts of one job, in any order, become the result that the command would have given\n" +
-			"without --shard, bit for bit.",
+			"without --shard, bit for bit. --spins does the same with the files of spins that kadanoff ising --out wrote.",
 		Example: "  kadanoff merge part0.json part1.json --out result.json",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -42,14 +43,27 @@ func newMerge(o *cli.Options) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, err := mergeFiles(args)
+			kind, texts, err := readTexts(args)
 			if err != nil {
 				return err
+			}
+			if spins != "" && kind != "ising" {
+				return cli.Usage("--spins %s: %s is a part of kadanoff %s, which writes no spins", spins, args[0], kind)
+			}
+			result, err := mergers[kind](args, texts)
+			if err != nil {
+				return err
+			}
+			if spins != "" {
+				if err := mergeSpins(spins, args, texts); err != nil {
+					return err
+				}
 			}
 			return writeResult(cmd, o, out, result)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write the result to this file, as JSON")
+	cmd.Flags().StringVar(&spins, "spins", "", "write the spins of all parts of kadanoff ising to this .npy file")
 	return cmd
 }
 
@@ -79,27 +93,26 @@ func writeResult(cmd *cobra.Command, o *cli.Options, out string, result any) err
 	return o.Print(cmd, result)
 }
 
-func mergeFiles(names []string) (any, error) {
-	var kind string
-	var texts [][]byte
+// readTexts reads the parts of a job, all of one kind.
+func readTexts(names []string) (kind string, texts [][]byte, err error) {
 	for _, name := range names {
 		text, err := readPart(name)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
 		var head struct {
 			Kind string `json:"kind"`
 		}
 		if err := json.Unmarshal(text, &head); err != nil || mergers[head.Kind] == nil {
-			return nil, cli.Usage("%s: not a part of a job, want a file that --shard made", name)
+			return "", nil, cli.Usage("%s: not a part of a job, want a file that --shard made", name)
 		}
 		if kind != "" && head.Kind != kind {
-			return nil, cli.Usage("%s: a part of kadanoff %s, but %s is one of kadanoff %s", name, head.Kind, names[0], kind)
+			return "", nil, cli.Usage("%s: a part of kadanoff %s, but %s is one of kadanoff %s", name, head.Kind, names[0], kind)
 		}
 		kind = head.Kind
 		texts = append(texts, text)
 	}
-	return mergers[kind](names, texts)
+	return kind, texts, nil
 }
 
 func readPart(name string) ([]byte, error) {
@@ -142,23 +155,35 @@ func newEnumeratePart(job *backend.EnumerateJob, scale couplings.Scale, part *ba
 	}
 }
 
+// parseEnumeratePart reads a part, and its job as text that can be compared.
+func parseEnumeratePart(text []byte) (*enumeratePart, []byte, error) {
+	var p enumeratePart
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return nil, nil, err
+	}
+	if p.Kind != "enumerate" || p.Part == nil {
+		return nil, nil, errors.New("no part of an enumeration")
+	}
+	job, err := p.jobText()
+	return &p, job, err
+}
+
+// jobText returns what parts of one job have in common.
+func (p *enumeratePart) jobText() ([]byte, error) { return json.Marshal([]any{p.Job, p.Scale}) }
+
 func mergeEnumerations(names []string, texts [][]byte) (any, error) {
 	var first enumeratePart
 	var firstJob []byte
 	var parts []*backend.EnumeratePart
 	for i, text := range texts {
-		var p enumeratePart
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&p); err != nil || p.Part == nil {
+		p, job, err := parseEnumeratePart(text)
+		if err != nil {
 			return nil, cli.Usage("%s: not a whole part of an enumeration, want a file that kadanoff enumerate --shard made", names[i])
 		}
-		job, err := json.Marshal([]any{p.Job, p.Scale})
-		if err != nil {
-			return nil, err
-		}
 		if i == 0 {
-			first, firstJob = p, job
+			first, firstJob = *p, job
 		} else if !bytes.Equal(job, firstJob) {
 			return nil, cli.Usage("%s: a part of another job than %s", names[i], names[0])
 		}

@@ -20,6 +20,7 @@ type ClusterJob struct {
 	Width, Height int
 	Temperature   float64 // above 0
 	Chains        int
+	First, Count  int // the chains of this part of the job; 0, 0 for all
 	BurnIn        int // sweeps before the first measurement
 	Sweeps        int // measured after each of them; at least MinSweeps
 	Seed          uint64
@@ -39,6 +40,8 @@ func (j *ClusterJob) Check() error {
 		return fmt.Errorf("temperature %v, want a finite one above 0", j.Temperature)
 	case j.Chains < 1 || j.Threads < 1:
 		return errors.New("cluster updates want at least one chain and one thread")
+	case j.First < 0 || j.Count < 0 || j.First >= j.Chains || j.Count > j.Chains-j.First:
+		return fmt.Errorf("chains %d to %d of %d", j.First, j.First+j.Count-1, j.Chains)
 	case j.BurnIn < 0 || j.Sweeps < MinSweeps:
 		return fmt.Errorf("%d sweeps after %d: want at least %d after 0 or more", j.Sweeps, j.BurnIn, MinSweeps)
 	}
@@ -56,26 +59,42 @@ func RunClusters(ctx context.Context, job ClusterJob, draw func(chain, sweep int
 }
 
 // MeasureClusters carries out a job. After each sweep of a chain it calls draw,
-// if not nil, with the chain, the number of the measured sweep, from 0, and the
+// if not nil, with the chain, from 0 for First, the number of the measured sweep, from 0, and the
 // spins, ±1 of shape [Height][Width], which are valid during the call; calls of
 // different chains may come at the same time.
 func MeasureClusters(ctx context.Context, job ClusterJob, draw func(chain, sweep int, spins []int8) error) (*Series, error) {
 	if err := job.Check(); err != nil {
 		return nil, err
 	}
-	chains := make([]*Series, job.Chains)
-	errs := make([]error, job.Chains)
+	return eachChain(job.Chains, job.First, held(job.Chains, job.First, job.Count), job.Threads, func(c int, s *Series) error {
+		return job.chain(ctx, c, s, draw)
+	})
+}
+
+// held returns how many chains a part of a job has.
+func held(chains, first, count int) int {
+	if count == 0 {
+		return chains - first
+	}
+	return count
+}
+
+// eachChain calls run for the chains from first on, of a job of so many, and
+// puts their series in order.
+func eachChain(of, first, count, threads int, run func(c int, s *Series) error) (*Series, error) {
+	chains := make([]*Series, count)
+	errs := make([]error, count)
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(job.Threads, job.Chains) {
+	for range min(threads, count) {
 		wg.Go(func() {
 			for c := range next {
-				chains[c] = newSeries(1, job.Chains)
-				errs[c] = job.chain(ctx, c, chains[c], draw)
+				chains[c] = newSeries(1, of)
+				errs[c] = run(first+c, chains[c])
 			}
 		})
 	}
-	for c := range job.Chains {
+	for c := range count {
 		next <- c
 	}
 	close(next)
@@ -109,7 +128,7 @@ func (j *ClusterJob) chain(ctx context.Context, c int, s *Series, draw func(int,
 		e, m := l.measure()
 		s.add([]int64{e}, []int64{m}, float64(len(l.spins)))
 		if draw != nil {
-			if err := draw(c, sweep, l.spins); err != nil {
+			if err := draw(c-j.First, sweep, l.spins); err != nil {
 				return err
 			}
 		}

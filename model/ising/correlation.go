@@ -2,6 +2,7 @@ package ising
 
 import (
 	"fmt"
+	"slices"
 
 	"kadanoff/model/stats"
 )
@@ -11,8 +12,12 @@ import (
 // most half of either side.
 type Correlations struct {
 	width, height int
-	bins          [][]*stats.Bins // distance, chain
+	Bins          [][]*stats.Bins `json:"bins"` // distance, chain
 }
+
+// Distances returns the number of distances on a torus: 0 to half the longer
+// side.
+func Distances(width, height int) int { return max(width, height)/2 + 1 }
 
 // NewCorrelations starts collecting from chains of configurations [height][width],
 // at distances 0 to half the longer side. A side of one site has no direction.
@@ -21,12 +26,12 @@ func NewCorrelations(width, height, chains int) (*Correlations, error) {
 		return nil, fmt.Errorf("correlations of %d chains on a lattice %dx%d: want at least one of each", chains, width, height)
 	}
 	c := &Correlations{width: width, height: height}
-	for range max(width, height)/2 + 1 {
+	for range Distances(width, height) {
 		var one []*stats.Bins
 		for range chains {
 			one = append(one, stats.NewBins(64))
 		}
-		c.bins = append(c.bins, one)
+		c.Bins = append(c.Bins, one)
 	}
 	return c, nil
 }
@@ -37,7 +42,7 @@ func (c *Correlations) Add(chain int, spins []int8) error {
 	if len(spins) != c.width*c.height {
 		return fmt.Errorf("%d spins for a lattice of %dx%d", len(spins), c.width, c.height)
 	}
-	for r, bins := range c.bins {
+	for r, bins := range c.Bins {
 		sum, pairs := int64(0), 0
 		if r <= c.width/2 && c.width > 1 {
 			for y := range c.height {
@@ -67,11 +72,32 @@ func overlap(a, b []int8) int64 {
 	return n
 }
 
+// Append adds the chains of more, which follow those of c.
+func (c *Correlations) Append(more *Correlations) {
+	for r := range c.Bins {
+		c.Bins[r] = append(c.Bins[r], more.Bins[r]...)
+	}
+}
+
+// Check reports correlations that are not those of so many distances and
+// chains.
+func (c *Correlations) Check(distances, chains int) error {
+	if len(c.Bins) != distances {
+		return fmt.Errorf("correlations at %d distances, want %d", len(c.Bins), distances)
+	}
+	for _, bins := range c.Bins {
+		if len(bins) != chains || slices.Contains(bins, nil) {
+			return fmt.Errorf("correlations of %d chains, want %d", len(bins), chains)
+		}
+	}
+	return nil
+}
+
 // Estimates returns the correlation at each distance with its error. Every
 // chain must have been given as many configurations, at least MinSweeps.
 func (c *Correlations) Estimates() ([]stats.Estimate, error) {
 	var list []stats.Estimate
-	for _, bins := range c.bins {
+	for _, bins := range c.Bins {
 		e, err := stats.GammaBins(bins...)
 		if err != nil {
 			return nil, err

@@ -13,7 +13,7 @@ import (
 
 // Job is a measurement at one temperature by independent chains.
 type Job struct {
-	Lattice backend.LatticeSpec // with one temperature above 0 and no exchange
+	Lattice backend.LatticeSpec // with one temperature, 0 or more, and no exchange
 	BurnIn  int                 // sweeps before the first measurement
 	Sweeps  int                 // measured after each of them; at least MinSweeps
 }
@@ -68,8 +68,8 @@ func Run(ctx context.Context, b backend.Backend, job Job, every int, draw func(l
 // it calls draw, if not nil, with the lattice as it is then.
 func Measure(ctx context.Context, b backend.Backend, job Job, every int, draw func(l backend.Lattice) error) (*Series, error) {
 	spec := &job.Lattice
-	if len(spec.Temperatures) != 1 || !(spec.Temperatures[0] > 0) || spec.Exchange != 0 {
-		return nil, fmt.Errorf("temperatures %v: want one above 0, without exchange", spec.Temperatures)
+	if len(spec.Temperatures) != 1 || !(spec.Temperatures[0] >= 0) || spec.Exchange != 0 {
+		return nil, fmt.Errorf("temperatures %v: want one of 0 or more, without exchange", spec.Temperatures)
 	}
 	if job.BurnIn < 0 || job.Sweeps < MinSweeps {
 		return nil, fmt.Errorf("%d sweeps after %d: want at least %d after 0 or more", job.Sweeps, job.BurnIn, MinSweeps)
@@ -156,7 +156,7 @@ func (s *Series) Check(chains int) error {
 }
 
 // Result evaluates the series of a lattice with that many sites at temperature
-// t.
+// t. At t = 0 specific heat and susceptibility have the limit 0.
 func (s *Series) Result(sites int, t float64) (*Result, error) {
 	n := float64(sites)
 	r := new(Result)
@@ -178,6 +178,10 @@ func (s *Series) Result(sites int, t float64) (*Result, error) {
 		{&r.Susceptibility, [2][]*stats.Bins{s.Absolute, s.Square}, func(x []float64) float64 { return (x[1] - float64(x[0]*x[0])) * n / t }},
 		{&r.Binder, [2][]*stats.Bins{s.Square, s.Fourth}, func(x []float64) float64 { return 1 - x[1]/(3*float64(x[0]*x[0])) }},
 	} {
+		if t == 0 && o.to != &r.Binder {
+			o.to.N = r.Energy.N
+			continue
+		}
 		var x [2][][]float64
 		for i, chains := range o.of {
 			for _, b := range chains {

@@ -93,8 +93,8 @@ func TestRefusals(t *testing.T) {
 		change func(*Job)
 		want   string
 	}{
-		{func(j *Job) { j.Lattice.Temperatures = []float64{0} }, "one above 0"},
-		{func(j *Job) { j.Lattice.Temperatures = []float64{1, 2} }, "one above 0"},
+		{func(j *Job) { j.Lattice.Temperatures = []float64{-1} }, "one of 0 or more"},
+		{func(j *Job) { j.Lattice.Temperatures = []float64{1, 2} }, "one of 0 or more"},
 		{func(j *Job) { j.Sweeps = 3 }, "at least 4"},
 		{func(j *Job) { j.Lattice.Width = 3 }, "must be even"},
 	} {

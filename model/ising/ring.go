@@ -29,24 +29,29 @@ func SampleRing(dst []int8, size int, k float64, seed, first uint64) error {
 	}
 	same := ringProbabilities(size, k)
 	for r := range len(dst) / size {
-		rng := rand.New(rand.NewPCG(seed, first+uint64(r)))
-		row := dst[r*size : (r+1)*size]
-		row[0] = 1
-		if rng.Uint64()>>63 != 0 {
-			row[0] = -1
-		}
-		for i := 1; i < size; i++ {
-			p := same[i-1][0]
-			if row[i-1] != row[0] {
-				p = same[i-1][1]
-			}
-			row[i] = row[i-1]
-			if rng.Float64() >= p {
-				row[i] = -row[i]
-			}
-		}
+		sampleRing(dst[r*size:(r+1)*size], same, seed, first+uint64(r))
 	}
 	return nil
+}
+
+// sampleRing draws one configuration with the probabilities of
+// ringProbabilities.
+func sampleRing(dst []int8, same [][2]float64, seed, number uint64) {
+	rng := rand.New(rand.NewPCG(seed, number))
+	dst[0] = 1
+	if rng.Uint64()>>63 != 0 {
+		dst[0] = -1
+	}
+	for i := 1; i < len(dst); i++ {
+		p := same[i-1][0]
+		if dst[i-1] != dst[0] {
+			p = same[i-1][1]
+		}
+		dst[i] = dst[i-1]
+		if rng.Float64() >= p {
+			dst[i] = -dst[i]
+		}
+	}
 }
 
 // ringProbabilities returns, for each i, the probability that spin i+1 equals

@@ -1,4 +1,5 @@
-/* Runs a TestU01 battery on standard input: testu01 small|crush|big|rabbit NAME.
+/* Runs a TestU01 battery on standard input: testu01 small|crush|big|rabbit NAME,
+   or the tests FIRST to LAST of Crush: testu01 crush NAME FIRST LAST.
    cc -O2 testu01.c -ltestu01 -lprobdist -lmylib -lm */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,11 @@ int main(int argc, char **argv) {
   if (argc < 3) return 2;
   unif01_Gen *gen = unif01_CreateExternGenBits(argv[2], next);
   if (!strcmp(argv[1], "small")) bbattery_SmallCrush(gen);
-  else if (!strcmp(argv[1], "crush")) bbattery_Crush(gen);
+  else if (!strcmp(argv[1], "crush") && argc == 5) {
+    int repeat[200] = {0};
+    for (int k = atoi(argv[3]); k <= atoi(argv[4]) && k < 200; k++) repeat[k] = 1;
+    bbattery_RepeatCrush(gen, repeat);
+  } else if (!strcmp(argv[1], "crush")) bbattery_Crush(gen);
   else if (!strcmp(argv[1], "big")) bbattery_BigCrush(gen);
   else if (!strcmp(argv[1], "rabbit")) bbattery_Rabbit(gen, 1073741824.0);
   else return 2;
