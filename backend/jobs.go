@@ -36,7 +36,8 @@ func (j *EnergyJob) Check(dst []int64) error {
 
 // FreeEnergyJob asks for F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i)
 // of each chain: minus the logarithm of the unnormalised marginal of one layer
-// of an RBM (eqs 31 to 33), the other layer summed out.
+// of an RBM (eqs 31 to 33), the other layer summed out. The sum over a is
+// fmath.SumLnCosh2, in ascending order.
 //
 // With a Base, biases and fields are those at each point of Mix between Base
 // and the network, so that the differences along a path of annealed importance

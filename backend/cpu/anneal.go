@@ -21,6 +21,7 @@ type annealing struct {
 	unit   float64
 	fields [][]int32 // for each member: [hidden + 4][fieldStride]
 	d      []float64
+	rest   [2][]float64 // what base contributes to the fields before a step of the path and after it
 }
 
 // Anneal implements backend.Annealer: one product for both free energies and
@@ -50,7 +51,10 @@ func (s *sampler) Anneal(ctx context.Context, bias []int32, way []uint32, weight
 	if a == nil {
 		return false, nil
 	}
+	baseFields(a.rest[1], a.base, way[0])
 	for k := 0; k+1 < len(way); k++ {
+		a.rest[0], a.rest[1] = a.rest[1], a.rest[0]
+		baseFields(a.rest[1], a.base, way[k+1])
 		last := k+2 == len(way)
 		if err := a.hidden(ctx, way[k], way[k+1], last, weights); err != nil {
 			return true, err
@@ -76,6 +80,9 @@ func (s *sampler) newAnnealing(bias []int32) *annealing {
 	a := &annealing{
 		s: s, base: s.base[s.first[1]:], unit: 1 / float64(int64(1)<<s.rule.Frac),
 		fields: s.annealFields, d: make([]float64, s.chains),
+	}
+	for p := range a.rest {
+		a.rest[p] = make([]float64, hidden)
 	}
 	limbs, total := make([]int32, 4*visible), int64(0)
 	for i := range visible {
@@ -141,8 +148,8 @@ func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weigh
 		}
 		var before, after [fieldStride]float64
 		f, g := before[:c1-c0], after[:c1-c0]
-		s.b.freeEnergies(f, fields, units, given[:], base[:], a.base, m, a.unit)
-		s.b.freeEnergies(g, fields, units, given[:], base[:], a.base, next, a.unit)
+		s.b.freeEnergies(f, fields, a.rest[0], given[:], base[:], m, a.unit)
+		s.b.freeEnergies(g, fields, a.rest[1], given[:], base[:], next, a.unit)
 		for c := range f {
 			d := f[c] - g[c]
 			a.d[c0+c] = d

@@ -167,7 +167,7 @@ func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []in
 }
 
 // FreeEnergy computes F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i),
-// the sum over a in ascending order, chains in the lanes.
+// chains in the lanes.
 func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
 	if err := job.Check(dst); err != nil {
 		return err
@@ -186,6 +186,11 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 	}
 	fs, fg := n.First(job.Summed), n.First(1-job.Summed)
 	unit := math.Ldexp(1, -int(n.Frac))
+	rest := make([][]float64, len(mix))
+	for p, m := range mix {
+		rest[p] = make([]float64, f.units)
+		baseFields(rest[p], base[fs:], m)
+	}
 	return b.each(ctx, words(s), func(member, item int) {
 		a := f.of(member, item)
 		c0, c1 := item*fieldStride, min(s.Chains, (item+1)*fieldStride)
@@ -196,21 +201,26 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 		}
 		for p, m := range mix {
 			out := dst[p*s.Chains+c0 : p*s.Chains+c1]
-			b.freeEnergies(out, a, f.units, b1[:], b0[:], base[fs:], m, unit)
+			b.freeEnergies(out, a, rest[p], b1[:], b0[:], m, unit)
 		}
 	})
 }
 
-// freeEnergies writes the free energies of chains at point m of the path:
-// fields are [units][fieldStride] of the layer summed out, given the sums of
-// biases and of base times spins of the other.
-func (b *Backend) freeEnergies(out []float64, fields []int32, units int, given, givenBase []int64, base []int32, m uint32, unit float64) {
-	at := math.Ldexp(float64(m), -24)
-	clear(out)
-	for u := range units {
-		rest := float64(base[u]) * (1 - at)
-		b.elem.AddLnCosh2(out, fields[u*fieldStride:][:len(out)], at, rest, unit)
+// baseFields writes what the fields of base contribute at point m of the path.
+func baseFields(dst []float64, base []int32, m uint32) {
+	rest := 1 - math.Ldexp(float64(m), -24)
+	for u := range dst {
+		dst[u] = float64(base[u]) * rest
 	}
+}
+
+// freeEnergies writes the free energies of chains at point m of the path:
+// fields are [units][fieldStride] of the layer summed out and rest is what the
+// base contributes to them, given the sums of biases and of base times spins of
+// the other layer.
+func (b *Backend) freeEnergies(out []float64, fields []int32, rest []float64, given, givenBase []int64, m uint32, unit float64) {
+	at := math.Ldexp(float64(m), -24)
+	b.elem.SumLnCosh2(out, fields, fieldStride, rest, at, unit)
 	for c := range out {
 		e := math.FMA(float64(given[c]), at, float64(float64(givenBase[c])*(1-at)))
 		out[c] = -(float64(e*unit) + out[c])

@@ -37,7 +37,7 @@ func (Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) e
 }
 
 // FreeEnergy computes F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i) of
-// each chain at each point of the path. The sum over a runs in ascending order.
+// each chain at each point of the path.
 func (Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
 	if err := job.Check(dst); err != nil {
 		return err
@@ -54,6 +54,7 @@ func (Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []
 	}
 	w, hidden := n.Blocks[0].W, n.Layers[1]
 	unit := math.Ldexp(1, -int(n.Frac))
+	x := make([]float64, n.Layers[summed])
 	for c := range s.Chains {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -65,8 +66,7 @@ func (Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []
 		}
 		for p, m := range mix {
 			at := math.Ldexp(float64(m), -24)
-			sum := 0.0
-			for a := range n.Layers[summed] {
+			for a := range x {
 				field := int64(n.Bias[fs+a])
 				for i := range s.Units {
 					row, col := i, a
@@ -75,9 +75,9 @@ func (Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []
 					}
 					field += int64(w[row*hidden+col]) * spinOf(s, i, c)
 				}
-				sum += fmath.LnCosh2(math.FMA(float64(field), at, float64(float64(base[fs+a])*(1-at))) * unit)
+				x[a] = math.FMA(float64(field), at, float64(float64(base[fs+a])*(1-at))) * unit
 			}
-			dst[p*s.Chains+c] = -(float64(math.FMA(float64(b1), at, float64(float64(b0)*(1-at)))*unit) + sum)
+			dst[p*s.Chains+c] = -(float64(math.FMA(float64(b1), at, float64(float64(b0)*(1-at)))*unit) + fmath.SumLnCosh2(x))
 		}
 	}
 	return nil

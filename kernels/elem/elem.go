@@ -16,9 +16,9 @@ type Kernel struct {
 	level isa.Level
 	lanes int // the functions below take multiples of this; the rest is scalar
 
-	addLnCosh2 func(dst *float64, a *int32, n int, at, rest, unit float64)
-	tanh       func(x *float64, n int, unit float64)
-	axpy       func(dst, x *float64, n int, f float64)
+	coshRun func(sum, product *float64, a *int32, stride int, rest *float64, n int, at, unit float64)
+	tanh    func(x *float64, n int, unit float64)
+	axpy    func(dst, x *float64, n int, f float64)
 }
 
 // For returns the best path at or below the level.
@@ -43,23 +43,46 @@ func (k *Kernel) whole(n int) int {
 	return n - n%k.lanes
 }
 
-// AddLnCosh2 adds the logarithms of a hidden unit's sums over its two states:
+// SumLnCosh2 adds up the logarithms of hidden units' sums over their two states:
 //
-//	for c in range a:
-//	    dst[c] += fmath.LnCosh2(FMA(a[c], at, rest)·unit)
+//	for c in range dst:
+//	    for u in range rest: x[u] = FMA(a[u·stride + c], at, rest[u])·unit
+//	    dst[c] = fmath.SumLnCosh2(x)
 //
-// for fields a in fixed point with last bit unit, at the point at of a path of
-// interpolation (1, with rest 0, for the fields themselves).
-func (k *Kernel) AddLnCosh2(dst []float64, a []int32, at, rest, unit float64) {
-	if len(dst) != len(a) {
-		panic(fmt.Sprintf("elem: %d sums for %d fields", len(dst), len(a)))
+// for fields a in fixed point with last bit unit, a power of two, at the point
+// at of a path of interpolation (1, with rest 0, for the fields themselves).
+// It may read a up to the next multiple of eight of len(dst) in each row.
+func (k *Kernel) SumLnCosh2(dst []float64, a []int32, stride int, rest []float64, at, unit float64) {
+	n := len(dst)
+	if n == 0 {
+		return
 	}
-	n := k.whole(len(a))
-	if n > 0 {
-		k.addLnCosh2(&dst[0], &a[0], n, at, rest, unit)
+	if rows := len(rest); n > stride || rows > 0 && len(a) < (rows-1)*stride+n {
+		panic(fmt.Sprintf("elem: %d sums of %d rows of %d fields with stride %d", n, rows, len(a), stride))
 	}
-	for c, x := range a[n:] {
-		dst[n+c] += fmath.LnCosh2(math.FMA(float64(x), at, rest) * unit)
+	clear(dst)
+	whole := k.whole(n)
+	if k.lanes > 0 {
+		if padded := (n + k.lanes - 1) / k.lanes * k.lanes; padded <= stride && (len(rest)-1)*stride+padded <= len(a) {
+			whole = padded
+		}
+	}
+	for u := 0; u < len(rest); u += fmath.CoshRun {
+		run, fields := rest[u:min(u+fmath.CoshRun, len(rest))], a[u*stride:]
+		var sum, product [8]float64
+		for c := 0; c < whole; c += k.lanes {
+			k.coshRun(&sum[0], &product[0], &fields[c], 4*stride, &run[0], len(run), at, unit)
+			for i := range min(k.lanes, n-c) {
+				dst[c+i] += sum[i] + fmath.Log(product[i])
+			}
+		}
+		var x [fmath.CoshRun]float64
+		for c := whole; c < n; c++ {
+			for j, r := range run {
+				x[j] = math.FMA(float64(fields[j*stride+c]), at, r) * unit
+			}
+			dst[c] += fmath.SumLnCosh2(x[:len(run)])
+		}
 	}
 }
 

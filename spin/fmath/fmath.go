@@ -85,3 +85,42 @@ func LnCosh2(x float64) float64 {
 	z += z
 	return y + math.FMA(q, float64(z*w), z)
 }
+
+// CoshRun is how many terms of SumLnCosh2 share a logarithm. Their product is
+// at most 2^CoshRun.
+const CoshRun = 512
+
+// farthest is where e^(−2|x|) is lost in 1 + e^(−2|x|).
+const farthest = -64
+
+// SumLnCosh2 returns Σ ln(2 cosh x). With ln(2 cosh x) = |x| + ln(1 + e^(−2|x|))
+// a run of CoshRun terms takes one logarithm, of a product of factors in [1, 2]:
+//
+//	sum = 0
+//	for each run:
+//	    a, p = 0, 1
+//	    for x in the run: a, p = a + |x|, fma(p, e, p) with e = Exp(max(−2|x|, −64))
+//	    sum = sum + (a + Log(p))
+//
+// The error is below 2⁻⁵² for each term, half of it from e and half from the
+// product's rounding, and what rounds in the additions: an ulp of the sum for
+// two units of a run and for two runs.
+func SumLnCosh2(x []float64) float64 {
+	sum := 0.0
+	for len(x) > 0 {
+		n := min(len(x), CoshRun)
+		a, p := 0.0, 1.0
+		for _, v := range x[:n] {
+			y := math.Abs(v)
+			a += y
+			y *= -2
+			if !(y > farthest) {
+				y = farthest
+			}
+			p = math.FMA(p, Exp(y), p)
+		}
+		sum += a + Log(p)
+		x = x[n:]
+	}
+	return sum
+}

@@ -32,9 +32,8 @@ func c(name string) Mem {
 	return table.Offset(64 * i)
 }
 
-// fact and odd name the coefficients 1/n! and 1/n.
+// fact names the coefficient 1/n!.
 func fact(n int) string { return "1/" + string(rune('A'+n)) + "!" }
-func odd(n int) string  { return "1/" + string(rune('A'+n)) }
 
 func data() {
 	table = GLOBL("elemConstants", RODATA|NOPTR)
@@ -47,7 +46,7 @@ func data() {
 	f("2", 2)
 	f("-2", -2)
 	f("-40", -40)
-	f("20", 20)
+	f("-64", -64)
 	constant("abs", 1<<63-1)
 	constant("sign", 1<<63)
 	constant("bias", 1023)
@@ -55,9 +54,6 @@ func data() {
 	for i := 2; i <= 13; i++ {
 		n *= float64(i)
 		f(fact(i), 1/n)
-	}
-	for i := 3; i <= 35; i += 2 {
-		f(odd(i), 1/float64(i))
 	}
 }
 
@@ -131,38 +127,6 @@ func (w width) tanh(x reg.VecVirtual) reg.VecVirtual {
 	return r
 }
 
-// lnCosh2 is fmath.LnCosh2.
-func (w width) lnCosh2(x reg.VecVirtual) reg.VecVirtual {
-	y := w.and(c("abs"), x)
-	arg := w.reg()
-	VMULPD(c("-2"), y, arg)
-	s, p := w.reduce(arg)
-	t := w.reg()
-	VMOVAPD(s, t)
-	VFMADD231PD(p, s, t) // s·p + s
-	if w.bytes == 64 {
-		near := K()
-		VCMPPD(Imm(2), c("20"), y, near) // y ≤ 20
-		VMOVAPD_Z(t, near, t)
-	} else {
-		near := w.reg()
-		VCMPPD(Imm(2), c("20"), y, near)
-		VANDPD(near, t, t)
-	}
-	d, z, sq, q := w.reg(), w.reg(), w.reg(), w.load(c(odd(35)))
-	VADDPD(c("2"), t, d)
-	VDIVPD(d, t, z)
-	VMULPD(z, z, sq)
-	for i := 33; i >= 3; i -= 2 {
-		VFMADD213PD(c(odd(i)), sq, q)
-	}
-	VADDPD(z, z, z)
-	VMULPD(z, sq, sq)
-	VFMADD213PD(z, sq, q) // q·(2z·z²) + 2z
-	VADDPD(q, y, q)
-	return q
-}
-
 // loop runs body over n elements, a multiple of the width's lanes, with the
 // byte offset into float64 slices.
 func (w width) loop(n, i reg.GPVirtual, body func()) {
@@ -179,33 +143,60 @@ func (w width) loop(n, i reg.GPVirtual, body func()) {
 	RET()
 }
 
+// coshRun is a run of fmath.SumLnCosh2 with a vector of chains in the lanes.
+// Powers of two commute with rounding: the fields are scaled in the arguments
+// of the exponential, and the sum of their magnitudes at the end.
+func (w width) coshRun() {
+	TEXT("coshRun"+w.suffix, NOSPLIT, "func(sum, product *float64, a *int32, stride int, rest *float64, n int, at, unit float64)")
+	Doc("coshRun"+w.suffix+" writes Σ |x| and Π (1 + e^(−2|x|)) of n ≥ 1 fields, x = FMA(a, at, rest)·unit, for a vector",
+		"of chains; a goes up by stride bytes and rest by one for the next field.")
+	Pragma("noescape")
+	sum, product := Load(Param("sum"), GP64()), Load(Param("product"), GP64())
+	a, stride := Load(Param("a"), GP64()), Load(Param("stride"), GP64())
+	rest, n := Load(Param("rest"), GP64()), Load(Param("n"), GP64())
+	at, unit := w.broadcast("at"), w.broadcast("unit")
+	scale, total, p := w.reg(), w.reg(), w.load(c("1"))
+	VMULPD(c("-2"), unit, scale)
+	if w.bytes == 64 {
+		VPXORQ(total, total, total)
+	} else {
+		VXORPD(total, total, total)
+	}
+	Label("field")
+	x, r := w.reg(), w.reg()
+	VCVTDQ2PD(Mem{Base: a}, x)
+	VBROADCASTSD(Mem{Base: rest}, r)
+	VFMADD213PD(r, at, x) // x·at + rest
+	y := w.and(c("abs"), x)
+	VADDPD(y, total, total)
+	VMULPD(scale, y, y)
+	VMAXPD(c("-64"), y, y)
+	s, q := w.reduce(y)
+	VFMADD213PD(s, s, q) // e = q·s + s
+	VFMADD231PD(q, p, p) // p·e + p
+	ADDQ(stride, a)
+	ADDQ(Imm(8), rest)
+	DECQ(n)
+	JNZ(LabelRef("field"))
+	VMULPD(unit, total, total)
+	VMOVUPD(total, Mem{Base: sum})
+	VMOVUPD(p, Mem{Base: product})
+	VZEROUPPER()
+	RET()
+}
+
 func main() {
 	ConstraintExpr("amd64,!noasm")
 	data()
 	for _, w := range widths {
-		TEXT("addLnCosh2"+w.suffix, NOSPLIT, "func(dst *float64, a *int32, n int, at, rest, unit float64)")
-		Doc("addLnCosh2" + w.suffix + " is AddLnCosh2 for n a multiple of the vector's lanes.")
-		Pragma("noescape")
-		dst, a := Load(Param("dst"), GP64()), Load(Param("a"), GP64())
-		n, i := Load(Param("n"), GP64()).(reg.GPVirtual), GP64()
-		at, rest, unit := w.broadcast("at"), w.broadcast("rest"), w.broadcast("unit")
-		w.loop(n, i, func() {
-			x := w.reg()
-			VCVTDQ2PD(Mem{Base: a, Index: i, Scale: 4}, x)
-			VFMADD213PD(rest, at, x) // x·at + rest
-			VMULPD(unit, x, x)
-			r := w.lnCosh2(x)
-			m := Mem{Base: dst, Index: i, Scale: 8}
-			VADDPD(m, r, r)
-			VMOVUPD(r, m)
-		})
+		w.coshRun()
 
 		TEXT("tanh"+w.suffix, NOSPLIT, "func(x *float64, n int, unit float64)")
 		Doc("tanh" + w.suffix + " is Tanh for n a multiple of the vector's lanes.")
 		Pragma("noescape")
 		xs := Load(Param("x"), GP64())
-		n, i = Load(Param("n"), GP64()).(reg.GPVirtual), GP64()
-		unit = w.broadcast("unit")
+		n, i := Load(Param("n"), GP64()).(reg.GPVirtual), GP64()
+		unit := w.broadcast("unit")
 		w.loop(n, i, func() {
 			m := Mem{Base: xs, Index: i, Scale: 8}
 			x := w.load(m)
@@ -216,7 +207,7 @@ func main() {
 		TEXT("axpy"+w.suffix, NOSPLIT, "func(dst, x *float64, n int, f float64)")
 		Doc("axpy" + w.suffix + " is Axpy for n a multiple of the vector's lanes.")
 		Pragma("noescape")
-		dst, xs = Load(Param("dst"), GP64()), Load(Param("x"), GP64())
+		dst, xs := Load(Param("dst"), GP64()), Load(Param("x"), GP64())
 		n, i = Load(Param("n"), GP64()).(reg.GPVirtual), GP64()
 		f := w.broadcast("f")
 		w.loop(n, i, func() {
