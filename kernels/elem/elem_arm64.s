@@ -20,10 +20,10 @@ DATA fmathConstants<>+96(SB)/8, $0xc000000000000000
 DATA fmathConstants<>+104(SB)/8, $0xc000000000000000
 DATA fmathConstants<>+112(SB)/8, $0xc044000000000000
 DATA fmathConstants<>+120(SB)/8, $0xc044000000000000
-DATA fmathConstants<>+128(SB)/8, $0xc086200000000000
-DATA fmathConstants<>+136(SB)/8, $0xc086200000000000
-DATA fmathConstants<>+144(SB)/8, $0x4034000000000000
-DATA fmathConstants<>+152(SB)/8, $0x4034000000000000
+DATA fmathConstants<>+128(SB)/8, $0xc050000000000000
+DATA fmathConstants<>+136(SB)/8, $0xc050000000000000
+DATA fmathConstants<>+144(SB)/8, $0xc086200000000000
+DATA fmathConstants<>+152(SB)/8, $0xc086200000000000
 DATA fmathConstants<>+160(SB)/8, $0x8000000000000000
 DATA fmathConstants<>+168(SB)/8, $0x8000000000000000
 DATA fmathConstants<>+176(SB)/8, $0x3fe0000000000000
@@ -50,92 +50,72 @@ DATA fmathConstants<>+336(SB)/8, $0x3e21eed8eff8d898
 DATA fmathConstants<>+344(SB)/8, $0x3e21eed8eff8d898
 DATA fmathConstants<>+352(SB)/8, $0x3de6124613a86d09
 DATA fmathConstants<>+360(SB)/8, $0x3de6124613a86d09
-DATA fmathConstants<>+368(SB)/8, $0x3fd5555555555555
-DATA fmathConstants<>+376(SB)/8, $0x3fd5555555555555
-DATA fmathConstants<>+384(SB)/8, $0x3fc999999999999a
-DATA fmathConstants<>+392(SB)/8, $0x3fc999999999999a
-DATA fmathConstants<>+400(SB)/8, $0x3fc2492492492492
-DATA fmathConstants<>+408(SB)/8, $0x3fc2492492492492
-DATA fmathConstants<>+416(SB)/8, $0x3fbc71c71c71c71c
-DATA fmathConstants<>+424(SB)/8, $0x3fbc71c71c71c71c
-DATA fmathConstants<>+432(SB)/8, $0x3fb745d1745d1746
-DATA fmathConstants<>+440(SB)/8, $0x3fb745d1745d1746
-DATA fmathConstants<>+448(SB)/8, $0x3fb3b13b13b13b14
-DATA fmathConstants<>+456(SB)/8, $0x3fb3b13b13b13b14
-DATA fmathConstants<>+464(SB)/8, $0x3fb1111111111111
-DATA fmathConstants<>+472(SB)/8, $0x3fb1111111111111
-DATA fmathConstants<>+480(SB)/8, $0x3fae1e1e1e1e1e1e
-DATA fmathConstants<>+488(SB)/8, $0x3fae1e1e1e1e1e1e
-DATA fmathConstants<>+496(SB)/8, $0x3faaf286bca1af28
-DATA fmathConstants<>+504(SB)/8, $0x3faaf286bca1af28
-DATA fmathConstants<>+512(SB)/8, $0x3fa8618618618618
-DATA fmathConstants<>+520(SB)/8, $0x3fa8618618618618
-DATA fmathConstants<>+528(SB)/8, $0x3fa642c8590b2164
-DATA fmathConstants<>+536(SB)/8, $0x3fa642c8590b2164
-DATA fmathConstants<>+544(SB)/8, $0x3fa47ae147ae147b
-DATA fmathConstants<>+552(SB)/8, $0x3fa47ae147ae147b
-DATA fmathConstants<>+560(SB)/8, $0x3fa2f684bda12f68
-DATA fmathConstants<>+568(SB)/8, $0x3fa2f684bda12f68
-DATA fmathConstants<>+576(SB)/8, $0x3fa1a7b9611a7b96
-DATA fmathConstants<>+584(SB)/8, $0x3fa1a7b9611a7b96
-DATA fmathConstants<>+592(SB)/8, $0x3fa0842108421084
-DATA fmathConstants<>+600(SB)/8, $0x3fa0842108421084
-DATA fmathConstants<>+608(SB)/8, $0x3f9f07c1f07c1f08
-DATA fmathConstants<>+616(SB)/8, $0x3f9f07c1f07c1f08
-DATA fmathConstants<>+624(SB)/8, $0x3f9d41d41d41d41d
-DATA fmathConstants<>+632(SB)/8, $0x3f9d41d41d41d41d
-GLOBL fmathConstants<>(SB), RODATA|NOPTR, $640
+GLOBL fmathConstants<>(SB), RODATA|NOPTR, $368
 
-// func addLnCosh2NEON(dst *float64, a *int32, n int, at, rest, unit float64)
-TEXT ·addLnCosh2NEON(SB), NOSPLIT, $0-48
-	MOVD dst+0(FP), R0
-	MOVD a+8(FP), R1
-	MOVD n+16(FP), R2
-	MOVD at+24(FP), R3
-	WORD $0x4e080c79 // dup v25.2d, x3
-	MOVD rest+32(FP), R3
-	WORD $0x4e080c7a // dup v26.2d, x3
-	MOVD unit+40(FP), R3
-	WORD $0x4e080c7b // dup v27.2d, x3
+// func coshRunNEON(sum, product *float64, a *int32, stride int, rest *float64, n int, at, unit float64)
+TEXT ·coshRunNEON(SB), NOSPLIT, $0-64
+	MOVD a+16(FP), R1
+	MOVD stride+24(FP), R5
+	MOVD rest+32(FP), R6
+	MOVD n+40(FP), R7
 	MOVD $fmathConstants<>(SB), R4
 	WORD $0x3dc00094 // ldr q20, [x4]
 	WORD $0x3dc00495 // ldr q21, [x4, #16]
 	WORD $0x3dc00896 // ldr q22, [x4, #32]
 	WORD $0x3dc00c97 // ldr q23, [x4, #48]
 	WORD $0x3dc01098 // ldr q24, [x4, #64]
+	MOVD at+48(FP), R3
+	WORD $0x4e080c7d // dup v29.2d, x3
+	MOVD unit+56(FP), R3
+	WORD $0x4e080c7e // dup v30.2d, x3
+	WORD $0x3dc0188c // ldr q12, [x4, #96]
+	WORD $0x6e6cdfde // fmul v30.2d, v30.2d, v12.2d
+	WORD $0x6f00e410 // movi v16.2d, #0
+	WORD $0x4eb81f19 // mov v25.16b, v24.16b
+	WORD $0x6f00e411 // movi v17.2d, #0
+	WORD $0x4eb81f1a // mov v26.16b, v24.16b
+	WORD $0x6f00e412 // movi v18.2d, #0
+	WORD $0x4eb81f1b // mov v27.16b, v24.16b
+	WORD $0x6f00e413 // movi v19.2d, #0
+	WORD $0x4eb81f1c // mov v28.16b, v24.16b
 
-loop:
+field:
 	WORD $0xad40342c // ldp q12, q13, [x1]
-	ADD $32, R1
+	ADD R5, R1
+	WORD $0x4ddfccce // ld1r { v14.2d }, [x6], #8
+	WORD $0x3dc0208f // ldr q15, [x4, #128]
 	WORD $0x0f20a588 // sshll v8.2d, v12.2s, #0
 	WORD $0x4e61d908 // scvtf v8.2d, v8.2d
-	WORD $0x4eba1f40 // mov v0.16b, v26.16b
-	WORD $0x4e79cd00 // fmla v0.2d, v8.2d, v25.2d
-	WORD $0x6e7bdc00 // fmul v0.2d, v0.2d, v27.2d
+	WORD $0x4eae1dc0 // mov v0.16b, v14.16b
+	WORD $0x4e7dcd00 // fmla v0.2d, v8.2d, v29.2d
 	WORD $0x4f20a589 // sshll2 v9.2d, v12.4s, #0
 	WORD $0x4e61d929 // scvtf v9.2d, v9.2d
-	WORD $0x4eba1f41 // mov v1.16b, v26.16b
-	WORD $0x4e79cd21 // fmla v1.2d, v9.2d, v25.2d
-	WORD $0x6e7bdc21 // fmul v1.2d, v1.2d, v27.2d
+	WORD $0x4eae1dc1 // mov v1.16b, v14.16b
+	WORD $0x4e7dcd21 // fmla v1.2d, v9.2d, v29.2d
 	WORD $0x0f20a5aa // sshll v10.2d, v13.2s, #0
 	WORD $0x4e61d94a // scvtf v10.2d, v10.2d
-	WORD $0x4eba1f42 // mov v2.16b, v26.16b
-	WORD $0x4e79cd42 // fmla v2.2d, v10.2d, v25.2d
-	WORD $0x6e7bdc42 // fmul v2.2d, v2.2d, v27.2d
+	WORD $0x4eae1dc2 // mov v2.16b, v14.16b
+	WORD $0x4e7dcd42 // fmla v2.2d, v10.2d, v29.2d
 	WORD $0x4f20a5ab // sshll2 v11.2d, v13.4s, #0
 	WORD $0x4e61d96b // scvtf v11.2d, v11.2d
-	WORD $0x4eba1f43 // mov v3.16b, v26.16b
-	WORD $0x4e79cd63 // fmla v3.2d, v11.2d, v25.2d
-	WORD $0x6e7bdc63 // fmul v3.2d, v3.2d, v27.2d
-	WORD $0x3dc0188c // ldr q12, [x4, #96]
-	WORD $0x4ee0f810 // fabs v16.2d, v0.2d
-	WORD $0x6e6cde00 // fmul v0.2d, v16.2d, v12.2d
-	WORD $0x4ee0f831 // fabs v17.2d, v1.2d
-	WORD $0x6e6cde21 // fmul v1.2d, v17.2d, v12.2d
-	WORD $0x4ee0f852 // fabs v18.2d, v2.2d
-	WORD $0x6e6cde42 // fmul v2.2d, v18.2d, v12.2d
-	WORD $0x4ee0f873 // fabs v19.2d, v3.2d
-	WORD $0x6e6cde63 // fmul v3.2d, v19.2d, v12.2d
+	WORD $0x4eae1dc3 // mov v3.16b, v14.16b
+	WORD $0x4e7dcd63 // fmla v3.2d, v11.2d, v29.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e7edc00 // fmul v0.2d, v0.2d, v30.2d
+	WORD $0x4e6ff400 // fmax v0.2d, v0.2d, v15.2d
+	WORD $0x4ee0f821 // fabs v1.2d, v1.2d
+	WORD $0x4e61d631 // fadd v17.2d, v17.2d, v1.2d
+	WORD $0x6e7edc21 // fmul v1.2d, v1.2d, v30.2d
+	WORD $0x4e6ff421 // fmax v1.2d, v1.2d, v15.2d
+	WORD $0x4ee0f842 // fabs v2.2d, v2.2d
+	WORD $0x4e62d652 // fadd v18.2d, v18.2d, v2.2d
+	WORD $0x6e7edc42 // fmul v2.2d, v2.2d, v30.2d
+	WORD $0x4e6ff442 // fmax v2.2d, v2.2d, v15.2d
+	WORD $0x4ee0f863 // fabs v3.2d, v3.2d
+	WORD $0x4e63d673 // fadd v19.2d, v19.2d, v3.2d
+	WORD $0x6e7edc63 // fmul v3.2d, v3.2d, v30.2d
+	WORD $0x4e6ff463 // fmax v3.2d, v3.2d, v15.2d
 	WORD $0x4eb41e84 // mov v4.16b, v20.16b
 	WORD $0x4e75cc04 // fmla v4.2d, v0.2d, v21.2d
 	WORD $0x4eb41e85 // mov v5.16b, v20.16b
@@ -264,195 +244,40 @@ loop:
 	WORD $0x4ef884c6 // add v6.2d, v6.2d, v24.2d
 	WORD $0x4e6bcde3 // fmla v3.2d, v15.2d, v11.2d
 	WORD $0x4ef884e7 // add v7.2d, v7.2d, v24.2d
-	WORD $0x3dc0248c // ldr q12, [x4, #144]
-	WORD $0x4ea41c88 // mov v8.16b, v4.16b
-	WORD $0x4e60cc88 // fmla v8.2d, v4.2d, v0.2d
-	WORD $0x6e70e584 // fcmge v4.2d, v12.2d, v16.2d
-	WORD $0x4e241d08 // and v8.16b, v8.16b, v4.16b
-	WORD $0x4ea51ca9 // mov v9.16b, v5.16b
-	WORD $0x4e61cca9 // fmla v9.2d, v5.2d, v1.2d
-	WORD $0x6e71e585 // fcmge v5.2d, v12.2d, v17.2d
-	WORD $0x4e251d29 // and v9.16b, v9.16b, v5.16b
-	WORD $0x4ea61cca // mov v10.16b, v6.16b
-	WORD $0x4e62ccca // fmla v10.2d, v6.2d, v2.2d
-	WORD $0x6e72e586 // fcmge v6.2d, v12.2d, v18.2d
-	WORD $0x4e261d4a // and v10.16b, v10.16b, v6.16b
-	WORD $0x4ea71ceb // mov v11.16b, v7.16b
-	WORD $0x4e63cceb // fmla v11.2d, v7.2d, v3.2d
-	WORD $0x6e73e587 // fcmge v7.2d, v12.2d, v19.2d
-	WORD $0x4e271d6b // and v11.16b, v11.16b, v7.16b
-	WORD $0x3dc0148c // ldr q12, [x4, #80]
-	WORD $0x4e6cd504 // fadd v4.2d, v8.2d, v12.2d
-	WORD $0x4e6cd525 // fadd v5.2d, v9.2d, v12.2d
-	WORD $0x4e6cd546 // fadd v6.2d, v10.2d, v12.2d
-	WORD $0x4e6cd567 // fadd v7.2d, v11.2d, v12.2d
-	WORD $0x6e64fd04 // fdiv v4.2d, v8.2d, v4.2d
-	WORD $0x6e65fd25 // fdiv v5.2d, v9.2d, v5.2d
-	WORD $0x6e66fd46 // fdiv v6.2d, v10.2d, v6.2d
-	WORD $0x6e67fd67 // fdiv v7.2d, v11.2d, v7.2d
-	WORD $0x6e64dc80 // fmul v0.2d, v4.2d, v4.2d
-	WORD $0x3dc09c88 // ldr q8, [x4, #624]
-	WORD $0x6e65dca1 // fmul v1.2d, v5.2d, v5.2d
-	WORD $0x3dc09c89 // ldr q9, [x4, #624]
-	WORD $0x6e66dcc2 // fmul v2.2d, v6.2d, v6.2d
-	WORD $0x3dc09c8a // ldr q10, [x4, #624]
-	WORD $0x6e67dce3 // fmul v3.2d, v7.2d, v7.2d
-	WORD $0x3dc09c8b // ldr q11, [x4, #624]
-	WORD $0x3dc0988c // ldr q12, [x4, #608]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc09488 // ldr q8, [x4, #592]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0908c // ldr q12, [x4, #576]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc08c88 // ldr q8, [x4, #560]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0888c // ldr q12, [x4, #544]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc08488 // ldr q8, [x4, #528]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0808c // ldr q12, [x4, #512]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc07c88 // ldr q8, [x4, #496]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0788c // ldr q12, [x4, #480]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc07488 // ldr q8, [x4, #464]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0708c // ldr q12, [x4, #448]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc06c88 // ldr q8, [x4, #432]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0688c // ldr q12, [x4, #416]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc06488 // ldr q8, [x4, #400]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x3dc0608c // ldr q12, [x4, #384]
-	WORD $0x4eac1d8d // mov v13.16b, v12.16b
-	WORD $0x4eac1d8e // mov v14.16b, v12.16b
-	WORD $0x4eac1d8f // mov v15.16b, v12.16b
-	WORD $0x4e60cd0c // fmla v12.2d, v8.2d, v0.2d
-	WORD $0x4e61cd2d // fmla v13.2d, v9.2d, v1.2d
-	WORD $0x4e62cd4e // fmla v14.2d, v10.2d, v2.2d
-	WORD $0x4e63cd6f // fmla v15.2d, v11.2d, v3.2d
-	WORD $0x3dc05c88 // ldr q8, [x4, #368]
-	WORD $0x4ea81d09 // mov v9.16b, v8.16b
-	WORD $0x4ea81d0a // mov v10.16b, v8.16b
-	WORD $0x4ea81d0b // mov v11.16b, v8.16b
-	WORD $0x4e60cd88 // fmla v8.2d, v12.2d, v0.2d
-	WORD $0x4e61cda9 // fmla v9.2d, v13.2d, v1.2d
-	WORD $0x4e62cdca // fmla v10.2d, v14.2d, v2.2d
-	WORD $0x4e63cdeb // fmla v11.2d, v15.2d, v3.2d
-	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
-	WORD $0x6e60dc80 // fmul v0.2d, v4.2d, v0.2d
-	WORD $0x4e65d4a5 // fadd v5.2d, v5.2d, v5.2d
-	WORD $0x6e61dca1 // fmul v1.2d, v5.2d, v1.2d
-	WORD $0x4e66d4c6 // fadd v6.2d, v6.2d, v6.2d
-	WORD $0x6e62dcc2 // fmul v2.2d, v6.2d, v2.2d
-	WORD $0x4e67d4e7 // fadd v7.2d, v7.2d, v7.2d
-	WORD $0x6e63dce3 // fmul v3.2d, v7.2d, v3.2d
-	WORD $0x4e60cd04 // fmla v4.2d, v8.2d, v0.2d
-	WORD $0x4e64d600 // fadd v0.2d, v16.2d, v4.2d
-	WORD $0x4e61cd25 // fmla v5.2d, v9.2d, v1.2d
-	WORD $0x4e65d621 // fadd v1.2d, v17.2d, v5.2d
-	WORD $0x4e62cd46 // fmla v6.2d, v10.2d, v2.2d
-	WORD $0x4e66d642 // fadd v2.2d, v18.2d, v6.2d
-	WORD $0x4e63cd67 // fmla v7.2d, v11.2d, v3.2d
-	WORD $0x4e67d663 // fadd v3.2d, v19.2d, v7.2d
-	WORD $0xad40340c // ldp q12, q13, [x0]
-	WORD $0xad413c0e // ldp q14, q15, [x0, #32]
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e61d5ad // fadd v13.2d, v13.2d, v1.2d
-	WORD $0x4e62d5ce // fadd v14.2d, v14.2d, v2.2d
-	WORD $0x4e63d5ef // fadd v15.2d, v15.2d, v3.2d
-	WORD $0xad00340c // stp q12, q13, [x0]
-	WORD $0xad013c0e // stp q14, q15, [x0, #32]
-	ADD $64, R0
-	SUBS $8, R2, R2
-	BNE loop
+	WORD $0x4ea41c8c // mov v12.16b, v4.16b
+	WORD $0x4e60cc8c // fmla v12.2d, v4.2d, v0.2d
+	WORD $0x4ea51cad // mov v13.16b, v5.16b
+	WORD $0x4e61ccad // fmla v13.2d, v5.2d, v1.2d
+	WORD $0x4ea61cce // mov v14.16b, v6.16b
+	WORD $0x4e62ccce // fmla v14.2d, v6.2d, v2.2d
+	WORD $0x4ea71cef // mov v15.16b, v7.16b
+	WORD $0x4e63ccef // fmla v15.2d, v7.2d, v3.2d
+	WORD $0x4eb91f28 // mov v8.16b, v25.16b
+	WORD $0x4e6ccf28 // fmla v8.2d, v25.2d, v12.2d
+	WORD $0x4ea81d19 // mov v25.16b, v8.16b
+	WORD $0x4eba1f49 // mov v9.16b, v26.16b
+	WORD $0x4e6dcf49 // fmla v9.2d, v26.2d, v13.2d
+	WORD $0x4ea91d3a // mov v26.16b, v9.16b
+	WORD $0x4ebb1f6a // mov v10.16b, v27.16b
+	WORD $0x4e6ecf6a // fmla v10.2d, v27.2d, v14.2d
+	WORD $0x4eaa1d5b // mov v27.16b, v10.16b
+	WORD $0x4ebc1f8b // mov v11.16b, v28.16b
+	WORD $0x4e6fcf8b // fmla v11.2d, v28.2d, v15.2d
+	WORD $0x4eab1d7c // mov v28.16b, v11.16b
+	SUBS $1, R7, R7
+	BNE field
+	MOVD unit+56(FP), R3
+	WORD $0x4e080c7e // dup v30.2d, x3
+	WORD $0x6e7ede10 // fmul v16.2d, v16.2d, v30.2d
+	WORD $0x6e7ede31 // fmul v17.2d, v17.2d, v30.2d
+	WORD $0x6e7ede52 // fmul v18.2d, v18.2d, v30.2d
+	WORD $0x6e7ede73 // fmul v19.2d, v19.2d, v30.2d
+	MOVD sum+0(FP), R0
+	WORD $0xad004410 // stp q16, q17, [x0]
+	WORD $0xad014c12 // stp q18, q19, [x0, #32]
+	MOVD product+8(FP), R0
+	WORD $0xad006819 // stp q25, q26, [x0]
+	WORD $0xad01701b // stp q27, q28, [x0, #32]
 	RET
 
 // func tanhNEON(x *float64, n int, unit float64)

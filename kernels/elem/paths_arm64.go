@@ -6,5 +6,5 @@ import "kadanoff/kernels/isa"
 
 var kernels = []Kernel{
 	{level: isa.Generic},
-	{level: isa.NEON, lanes: 8, addLnCosh2: addLnCosh2NEON, tanh: tanhNEON, axpy: axpyNEON},
+	{level: isa.NEON, lanes: 8, coshRun: coshRunNEON, tanh: tanhNEON, axpy: axpyNEON},
 }

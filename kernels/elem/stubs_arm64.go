@@ -4,10 +4,11 @@
 
 package elem
 
-// addLnCosh2NEON is AddLnCosh2 for n a positive multiple of eight.
+// coshRunNEON writes Σ |x| and Π (1 + e^(−2|x|)) of n ≥ 1 fields, x = FMA(a, at, rest)·unit, for eight chains;
+// a goes up by stride bytes and rest by one for the next field.
 //
 //go:noescape
-func addLnCosh2NEON(dst *float64, a *int32, n int, at, rest, unit float64)
+func coshRunNEON(sum, product *float64, a *int32, stride int, rest *float64, n int, at, unit float64)
 
 // tanhNEON is Tanh for n a positive multiple of eight.
 //

@@ -20,10 +20,10 @@ DATA fmathConstants<>+96(SB)/8, $0xc000000000000000
 DATA fmathConstants<>+104(SB)/8, $0xc000000000000000
 DATA fmathConstants<>+112(SB)/8, $0xc044000000000000
 DATA fmathConstants<>+120(SB)/8, $0xc044000000000000
-DATA fmathConstants<>+128(SB)/8, $0xc086200000000000
-DATA fmathConstants<>+136(SB)/8, $0xc086200000000000
-DATA fmathConstants<>+144(SB)/8, $0x4034000000000000
-DATA fmathConstants<>+152(SB)/8, $0x4034000000000000
+DATA fmathConstants<>+128(SB)/8, $0xc050000000000000
+DATA fmathConstants<>+136(SB)/8, $0xc050000000000000
+DATA fmathConstants<>+144(SB)/8, $0xc086200000000000
+DATA fmathConstants<>+152(SB)/8, $0xc086200000000000
 DATA fmathConstants<>+160(SB)/8, $0x8000000000000000
 DATA fmathConstants<>+168(SB)/8, $0x8000000000000000
 DATA fmathConstants<>+176(SB)/8, $0x3fe0000000000000
@@ -50,41 +50,7 @@ DATA fmathConstants<>+336(SB)/8, $0x3e21eed8eff8d898
 DATA fmathConstants<>+344(SB)/8, $0x3e21eed8eff8d898
 DATA fmathConstants<>+352(SB)/8, $0x3de6124613a86d09
 DATA fmathConstants<>+360(SB)/8, $0x3de6124613a86d09
-DATA fmathConstants<>+368(SB)/8, $0x3fd5555555555555
-DATA fmathConstants<>+376(SB)/8, $0x3fd5555555555555
-DATA fmathConstants<>+384(SB)/8, $0x3fc999999999999a
-DATA fmathConstants<>+392(SB)/8, $0x3fc999999999999a
-DATA fmathConstants<>+400(SB)/8, $0x3fc2492492492492
-DATA fmathConstants<>+408(SB)/8, $0x3fc2492492492492
-DATA fmathConstants<>+416(SB)/8, $0x3fbc71c71c71c71c
-DATA fmathConstants<>+424(SB)/8, $0x3fbc71c71c71c71c
-DATA fmathConstants<>+432(SB)/8, $0x3fb745d1745d1746
-DATA fmathConstants<>+440(SB)/8, $0x3fb745d1745d1746
-DATA fmathConstants<>+448(SB)/8, $0x3fb3b13b13b13b14
-DATA fmathConstants<>+456(SB)/8, $0x3fb3b13b13b13b14
-DATA fmathConstants<>+464(SB)/8, $0x3fb1111111111111
-DATA fmathConstants<>+472(SB)/8, $0x3fb1111111111111
-DATA fmathConstants<>+480(SB)/8, $0x3fae1e1e1e1e1e1e
-DATA fmathConstants<>+488(SB)/8, $0x3fae1e1e1e1e1e1e
-DATA fmathConstants<>+496(SB)/8, $0x3faaf286bca1af28
-DATA fmathConstants<>+504(SB)/8, $0x3faaf286bca1af28
-DATA fmathConstants<>+512(SB)/8, $0x3fa8618618618618
-DATA fmathConstants<>+520(SB)/8, $0x3fa8618618618618
-DATA fmathConstants<>+528(SB)/8, $0x3fa642c8590b2164
-DATA fmathConstants<>+536(SB)/8, $0x3fa642c8590b2164
-DATA fmathConstants<>+544(SB)/8, $0x3fa47ae147ae147b
-DATA fmathConstants<>+552(SB)/8, $0x3fa47ae147ae147b
-DATA fmathConstants<>+560(SB)/8, $0x3fa2f684bda12f68
-DATA fmathConstants<>+568(SB)/8, $0x3fa2f684bda12f68
-DATA fmathConstants<>+576(SB)/8, $0x3fa1a7b9611a7b96
-DATA fmathConstants<>+584(SB)/8, $0x3fa1a7b9611a7b96
-DATA fmathConstants<>+592(SB)/8, $0x3fa0842108421084
-DATA fmathConstants<>+600(SB)/8, $0x3fa0842108421084
-DATA fmathConstants<>+608(SB)/8, $0x3f9f07c1f07c1f08
-DATA fmathConstants<>+616(SB)/8, $0x3f9f07c1f07c1f08
-DATA fmathConstants<>+624(SB)/8, $0x3f9d41d41d41d41d
-DATA fmathConstants<>+632(SB)/8, $0x3f9d41d41d41d41d
-GLOBL fmathConstants<>(SB), RODATA|NOPTR, $640
+GLOBL fmathConstants<>(SB), RODATA|NOPTR, $368
 
 // func minPlusNEON(dst, p, q, r *int32, n int) int32
 TEXT ·minPlusNEON(SB), NOSPLIT, $0-44
@@ -1470,7 +1436,7 @@ next:
 	WORD $0x4f20a5a3 // sshll2 v3.2d, v13.4s, #0
 	WORD $0x4e61d863 // scvtf v3.2d, v3.2d
 	WORD $0x6e7ddc63 // fmul v3.2d, v3.2d, v29.2d
-	WORD $0x3dc0208c // ldr q12, [x4, #128]
+	WORD $0x3dc0248c // ldr q12, [x4, #144]
 	WORD $0x6ee0e590 // fcmgt v16.2d, v12.2d, v0.2d
 	WORD $0x6ee1e591 // fcmgt v17.2d, v12.2d, v1.2d
 	WORD $0x6ee2e592 // fcmgt v18.2d, v12.2d, v2.2d
@@ -1638,7 +1604,7 @@ TEXT ·expNEON(SB), NOSPLIT, $0-24
 next:
 	WORD $0xad400420 // ldp q0, q1, [x1]
 	WORD $0xad410c22 // ldp q2, q3, [x1, #32]
-	WORD $0x3dc0206c // ldr q12, [x3, #128]
+	WORD $0x3dc0246c // ldr q12, [x3, #144]
 	WORD $0x6ee0e590 // fcmgt v16.2d, v12.2d, v0.2d
 	WORD $0x6ee1e591 // fcmgt v17.2d, v12.2d, v1.2d
 	WORD $0x6ee2e592 // fcmgt v18.2d, v12.2d, v2.2d

@@ -34,16 +34,13 @@ func NewFmath(a *Asm, base R, first V) *Fmath {
 	float("2", 2)
 	float("-2", -2)
 	float("-40", -40)
+	float("-64", -64)
 	float("-708", -708)
-	float("20", 20)
 	add("sign", 1<<63)
 	fact := 1.0
 	for i := 2; i <= 13; i++ {
 		fact *= float64(i)
 		float(fmt.Sprint("1/", i, "!"), 1/fact)
-	}
-	for i := 3; i <= 35; i += 2 {
-		float(fmt.Sprint("1/", i), 1/float64(i))
 	}
 	a.Words("fmathConstants", w...)
 	a.Address("fmathConstants", base)
@@ -118,15 +115,25 @@ func (f *Fmath) Exp(x, n, q, t, below []V) {
 	for i := range x {
 		a.Op3("fcmgt", D2, below[i], t[0], x[i])
 	}
-	p := f.reduce(x, n, q, t)
+	e := f.ExpInRange(x, n, q, t)
 	for i := range x {
-		a.Mov(t[i], n[i])
-		a.Op3("fmla", D2, t[i], n[i], p[i])
-	}
-	for i := range x {
-		a.Bic(x[i], t[i], below[i])
+		a.Bic(x[i], e[i], below[i])
 	}
 }
+
+// ExpInRange returns fmath.Exp of x, which is −708 or more, in one of the other
+// registers, and destroys x.
+func (f *Fmath) ExpInRange(x, n, q, t []V) []V {
+	p := f.reduce(x, n, q, t)
+	for i := range x {
+		f.a.Mov(t[i], n[i])
+		f.a.Op3("fmla", D2, t[i], n[i], p[i])
+	}
+	return t
+}
+
+// One is the register that holds 1.
+func (f *Fmath) One() V { return f.one }
 
 // Tanh replaces x by fmath.Tanh of it.
 func (f *Fmath) Tanh(x, n, q, t, sign []V) {
@@ -154,49 +161,5 @@ func (f *Fmath) Tanh(x, n, q, t, sign []V) {
 		a.Op3("fdiv", D2, x[i], q[i], n[i]) // its magnitude is the result's
 		a.Op2("fabs", D2, x[i], x[i])
 		a.Orr(x[i], x[i], sign[i])
-	}
-}
-
-// LnCosh2 replaces x by fmath.LnCosh2 of it.
-func (f *Fmath) LnCosh2(x, n, q, t, y []V) {
-	a := f.a
-	f.Load("-2", t[0])
-	for i := range x {
-		a.Op2("fabs", D2, y[i], x[i])
-		a.Op3("fmul", D2, x[i], y[i], t[0])
-	}
-	p := f.reduce(x, n, q, t)
-	f.Load("20", t[0])
-	for i := range x {
-		a.Mov(q[i], n[i])
-		a.Op3("fmla", D2, q[i], n[i], p[i]) // s·p + s
-		a.Op3("fcmge", D2, n[i], t[0], y[i])
-		a.And(q[i], q[i], n[i])
-	}
-	f.Load("2", t[0])
-	for i := range x {
-		a.Op3("fadd", D2, n[i], q[i], t[0])
-	}
-	z := n
-	for i := range x {
-		a.Op3("fdiv", D2, z[i], q[i], n[i])
-	}
-	sq := x
-	for i := range x {
-		a.Op3("fmul", D2, sq[i], z[i], z[i])
-		f.Load("1/35", q[i])
-	}
-	var names []string
-	for i := 33; i >= 3; i -= 2 {
-		names = append(names, fmt.Sprint("1/", i))
-	}
-	r := f.polynomial(names, q, sq, t)
-	for i := range x {
-		a.Op3("fadd", D2, z[i], z[i], z[i])
-		a.Op3("fmul", D2, sq[i], z[i], sq[i])
-	}
-	for i := range x {
-		a.Op3("fmla", D2, z[i], r[i], sq[i]) // q·(2z·z²) + 2z
-		a.Op3("fadd", D2, x[i], y[i], z[i])
 	}
 }
