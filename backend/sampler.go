@@ -115,6 +115,15 @@ type Annealer interface {
 	Anneal(ctx context.Context, bias []int32, way []uint32, weights, spread []float64) (bool, error)
 }
 
+// EnergyMeter is a Sampler that knows the energies of its chains, so that its
+// user need not keep the network.
+type EnergyMeter interface {
+	// Energies writes the exact energy of each of the first len(dst) chains, as
+	// EnergyJob defines it, to dst. It returns false, and has done nothing, where
+	// the sampler is of another kind: not an RBM.
+	Energies(ctx context.Context, dst []int64) (bool, error)
+}
+
 // Spread is the variance of d as Annealer has it, the sums fused and in the
 // order of the chains.
 func Spread(d []float64) float64 {

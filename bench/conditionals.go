@@ -17,6 +17,51 @@ type conditionals struct {
 	temperatures []float64 // one for each chain
 	patterns     *spin.Batch
 	sweeps       int
+	exact        *coinMeans // made by run where it is nil
+}
+
+// mostSums is the largest number of sums of a kind, for each weight or each pair
+// of hidden units, that a job adds up. A larger machine has as many of its
+// weights and pairs looked at, spread over all units.
+const mostSums = 1 << 20
+
+// every returns the distance between those looked at of n in each of rows.
+func every(rows, n int) int { return max(1, (rows*n+mostSums-1)/mostSums) }
+
+// coinMeans are what each hidden unit is in each chain.
+type coinMeans struct {
+	x    []float64 // [hidden][chains] a/T
+	mean []float64 // [hidden][chains] tanh(a/T)
+}
+
+// means makes the exact means of the job.
+func (j *conditionals) means(ctx context.Context) (*coinMeans, error) {
+	visible, hidden, chains := j.network.Layers[0], j.network.Layers[1], j.patterns.Chains
+	m := &coinMeans{x: make([]float64, hidden*chains), mean: make([]float64, hidden*chains)}
+	w, unit := j.network.Blocks[0].W, math.Ldexp(1, -int(j.network.Frac))
+	field := make([]int64, hidden)
+	for k := range chains {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for a := range field {
+			field[a] = int64(j.network.Bias[visible+a])
+		}
+		for i := range visible {
+			s := int64(j.patterns.Spin(i, k))
+			for a, x := range w[i*hidden : (i+1)*hidden] {
+				field[a] += s * int64(x)
+			}
+		}
+		for a, f := range field {
+			x := float64(f) * unit / j.temperatures[k]
+			if f == 0 {
+				x = 0 // also at T = 0
+			}
+			m.x[a*chains+k], m.mean[a*chains+k] = x, math.Tanh(x)
+		}
+	}
+	return m, nil
 }
 
 // run samples the job on a target. Its results, each the farthest of many
@@ -51,6 +96,11 @@ func (j *conditionals) run(ctx context.Context, t *Target, name string) (results
 	if err := sampler.SetState(state); err != nil {
 		return nil, err
 	}
+	if j.exact == nil {
+		if j.exact, err = j.means(ctx); err != nil {
+			return nil, err
+		}
+	}
 	c := newCounter(j)
 	previous := make([]uint64, hidden*state.Words)
 	for sweep := range j.sweeps {
@@ -63,58 +113,58 @@ func (j *conditionals) run(ctx context.Context, t *Target, name string) (results
 		c.count(state.Rows(visible, visible+hidden), previous, sweep > 0)
 		copy(previous, state.Bits[visible*state.Words:])
 	}
-	return c.results(name), nil
+	return c.results(ctx, name)
 }
 
 // counter adds up what a conditionals job gives.
 type counter struct {
 	*conditionals
 	visible, hidden, chains int
-	ups                     []int32   // [hidden][chains] sweeps in which the unit was +1
-	x                       []float64 // [hidden][chains] a/T
-	mean                    []float64 // [hidden][chains] tanh(a/T)
-	units                   []int64   // [hidden][hidden] Σ s s' over chains and sweeps, upper triangle
-	neighbours, lagged      []int64   // [hidden] Σ s s' with the next chain, with the sweep before
+	*coinMeans
+	ups                []int32 // [hidden][chains] sweeps in which the unit was +1
+	step               int     // between the pairs of units that are looked at
+	units              []int64 // for each of them, Σ s s' over chains and sweeps
+	neighbours, lagged []int64 // [hidden] Σ s s' with the next chain, with the sweep before
 }
 
 func newCounter(j *conditionals) *counter {
-	c := &counter{conditionals: j, visible: j.network.Layers[0], hidden: j.network.Layers[1], chains: j.patterns.Chains}
-	c.ups = make([]int32, c.hidden*c.chains)
-	c.x = make([]float64, c.hidden*c.chains)
-	c.mean = make([]float64, c.hidden*c.chains)
-	c.units = make([]int64, c.hidden*c.hidden)
-	c.neighbours, c.lagged = make([]int64, c.hidden), make([]int64, c.hidden)
-	w, unit := j.network.Blocks[0].W, math.Ldexp(1, -int(j.network.Frac))
-	for a := range c.hidden {
-		for k := range c.chains {
-			field := int64(j.network.Bias[c.visible+a])
-			for i := range c.visible {
-				field += int64(w[i*c.hidden+a]) * int64(j.patterns.Spin(i, k))
-			}
-			x := float64(field) * unit / j.temperatures[k]
-			if field == 0 {
-				x = 0 // also at T = 0
-			}
-			c.x[a*c.chains+k], c.mean[a*c.chains+k] = x, math.Tanh(x)
-		}
+	c := &counter{
+		conditionals: j, visible: j.network.Layers[0], hidden: j.network.Layers[1], chains: j.patterns.Chains, coinMeans: j.exact,
 	}
+	c.step = every(c.hidden, c.hidden)
+	pairs := 0
+	for a := range c.hidden {
+		c.eachPair(a, func(int) { pairs++ })
+	}
+	c.ups = make([]int32, c.hidden*c.chains)
+	c.units = make([]int64, pairs)
+	c.neighbours, c.lagged = make([]int64, c.hidden), make([]int64, c.hidden)
 	return c
 }
 
+// eachPair calls do for the hidden units after a that are looked at beside it.
+func (c *counter) eachPair(a int, do func(b int)) {
+	for b := a + 1 + a%c.step; b < c.hidden; b += c.step {
+		do(b)
+	}
+}
+
 func (c *counter) count(hidden *spin.Batch, previous []uint64, again bool) {
+	pair := 0
 	for a := range c.hidden {
 		row := hidden.Row(a)
 		ups := c.ups[a*c.chains : (a+1)*c.chains]
 		for k := range ups {
 			ups[k] += int32(row[k>>6] >> (k & 63) & 1)
 		}
-		for b := a + 1; b < c.hidden; b++ {
+		c.eachPair(a, func(b int) {
 			other, differ := hidden.Row(b), 0
 			for w, x := range row {
 				differ += bits.OnesCount64(x ^ other[w])
 			}
-			c.units[a*c.hidden+b] += int64(c.chains - 2*differ)
-		}
+			c.units[pair] += int64(c.chains - 2*differ)
+			pair++
+		})
 		differ := 0
 		for w, x := range row {
 			next := x >> 1
@@ -148,7 +198,7 @@ func (s *sum) comparison() comparison {
 
 // far returns the farthest of the sums that have terms.
 func far(name string, sums []sum) Result {
-	var cs []comparison
+	cs := make([]comparison, 0, len(sums))
 	for i := range sums {
 		if sums[i].terms > 0 {
 			cs = append(cs, sums[i].comparison())
@@ -163,13 +213,21 @@ const (
 	xStep = 0.25
 )
 
-func (c *counter) results(name string) []Result {
+func (c *counter) results(ctx context.Context, name string) ([]Result, error) {
 	sweeps := float64(c.sweeps)
 	last := int(2*xEnd/xStep) + 1
 	probability := make([]sum, last+1)
-	weights := make([]sum, c.visible*c.hidden)
+	step := every(c.hidden, c.visible)
+	weights := make([]sum, 0, c.hidden*((c.visible+step-1)/step))
 	chains := make([]sum, c.chains)
 	for a := range c.hidden {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		from := len(weights)
+		for i := a % step; i < c.visible; i += step {
+			weights = append(weights, sum{})
+		}
 		for k := range c.chains {
 			m := c.mean[a*c.chains+k]
 			s := 2*float64(c.ups[a*c.chains+k]) - sweeps // Σ s over sweeps
@@ -184,15 +242,15 @@ func (c *counter) results(name string) []Result {
 			q.measured += (s - sweeps*m) * m
 			q.variance += v * m * m
 			q.terms += sweeps
-			for i := range c.visible {
-				w := &weights[i*c.hidden+a]
-				w.measured += (s - sweeps*m) * float64(c.patterns.Spin(i, k))
+			for n := range weights[from:] {
+				w := &weights[from+n]
+				w.measured += (s - sweeps*m) * float64(c.patterns.Spin(a%step+n*step, k))
 				w.variance += v
 				w.terms += sweeps
 			}
 		}
 	}
-	units := make([]sum, 0, c.hidden*(c.hidden-1)/2)
+	units := make([]sum, 0, len(c.units))
 	neighbours, lagged := make([]sum, c.hidden), make([]sum, c.hidden)
 	product := func(p *sum, times, m1, m2 float64) {
 		m := m1 * m2
@@ -201,15 +259,18 @@ func (c *counter) results(name string) []Result {
 		p.terms += times
 	}
 	for a := range c.hidden {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		ma := c.mean[a*c.chains : (a+1)*c.chains]
-		for b := a + 1; b < c.hidden; b++ {
-			p := sum{measured: float64(c.units[a*c.hidden+b])}
+		c.eachPair(a, func(b int) {
+			p := sum{measured: float64(c.units[len(units)])}
 			mb := c.mean[b*c.chains : (b+1)*c.chains]
 			for k, m := range ma {
 				product(&p, sweeps, m, mb[k])
 			}
 			units = append(units, p)
-		}
+		})
 		neighbours[a].measured = float64(c.neighbours[a])
 		lagged[a].measured = float64(c.lagged[a])
 		for k, m := range ma {
@@ -233,5 +294,5 @@ func (c *counter) results(name string) []Result {
 		far(name+"/units", units),
 		far(name+"/neighbours", neighbours),
 		far(name+"/sweeps", lagged),
-	}
+	}, nil
 }

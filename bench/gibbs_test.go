@@ -234,3 +234,31 @@ func TestTooLarge(t *testing.T) {
 		t.Error("histograms are of more units than can be listed")
 	}
 }
+
+// A machine with more weights and pairs of hidden units than are looked at has
+// them looked at evenly, a bounded number of them, and faults are still seen.
+func TestLargeConditionals(t *testing.T) {
+	if step := every(4096, 4096); step != 16 {
+		t.Errorf("one of %d weights of 4096×4096 is looked at, want one of 16", step)
+	}
+	if every(1024, 1024) != 1 {
+		t.Error("not every one of 2²⁰ weights is looked at")
+	}
+	c := &counter{hidden: 1009, step: 7}
+	seen, total := make([]int, c.hidden), 0
+	for a := range c.hidden {
+		c.eachPair(a, func(b int) {
+			if b <= a || b >= c.hidden {
+				t.Fatalf("pair of units %d and %d", a, b)
+			}
+			seen[a]++
+			seen[b]++
+			total++
+		})
+	}
+	for a, n := range seen {
+		if n < c.hidden/c.step/2 {
+			t.Errorf("unit %d is in %d of %d pairs", a, n, total)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"sync"
 
 	"kadanoff/bench/digits"
@@ -37,11 +38,20 @@ type Model struct {
 	NotEnumerated string
 	// Network is the machine in fixed point, with what rounding changed.
 	Network *spin.Network
+
+	coins struct { // the conditional means, which all targets are held against
+		sync.Mutex
+		exact *coinMeans
+	}
 }
 
+// mostReference is the largest number of couplings of a machine that the
+// reference backend is given: it keeps a list of sixteen bytes for each, twice.
+const mostReference = 1 << 22
+
 // LoadModel reads an RBM from a safetensors or npz file.
-func LoadModel(file string) (*Model, error) {
-	m, err := modelfile.Load(file)
+func LoadModel(ctx context.Context, file string) (*Model, error) {
+	m, err := modelfile.LoadContext(ctx, file)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +59,16 @@ func LoadModel(file string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, err := spin.Quantize(n)
+	q, err := spin.QuantizeContext(ctx, n)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	m, n = nil, nil
+	if q.Stored(0) > mostReference {
+		debug.FreeOSMemory() // of the weights in floating point
 	}
 	visible, hidden := q.Layers[0], q.Layers[1]
 	return &Model{Visible: visible, Hidden: hidden, NotEnumerated: tooLarge(visible, hidden), Network: q}, nil
@@ -92,6 +109,9 @@ func (m *Model) Area(chains int) Area {
 // random visible states, fewer where the machine is large.
 func (m *Model) conditionals(ctx context.Context, t *Target) ([]Result, error) {
 	const most = 1 << 28 // products of a weight and a spin
+	if t.Name == "ref" && m.Visible*m.Hidden > mostReference {
+		return nil, nil
+	}
 	chains := 1024
 	for chains > 64 && m.Visible*m.Hidden*chains > most {
 		chains /= 2
@@ -103,6 +123,17 @@ func (m *Model) conditionals(ctx context.Context, t *Target) ([]Result, error) {
 	j := &conditionals{network: m.Network, patterns: newNumbers(31).coins(m.Visible, chains), sweeps: sweeps}
 	for c := range chains {
 		j.temperatures = append(j.temperatures, math.Ldexp(1, c%3))
+	}
+	// The means are the same for all targets: whoever comes first makes them.
+	m.coins.Lock()
+	var err error
+	if m.coins.exact == nil {
+		m.coins.exact, err = j.means(ctx)
+	}
+	j.exact = m.coins.exact
+	m.coins.Unlock()
+	if err != nil {
+		return nil, err
 	}
 	return j.run(ctx, t, "gibbs/model-conditionals")
 }

@@ -15,13 +15,12 @@ const limbBits = 12
 
 // annealing is what Anneal works with besides the chains.
 type annealing struct {
-	s      *sampler
-	limbs  *gibbs.Weights // visible to the high and low limbs of b and of the base
-	base   []int32        // of the hidden units
-	unit   float64
-	fields [][]int32 // for each member: [hidden + 4][fieldStride]
-	d      []float64
-	rest   [2][]float64 // what base contributes to the fields before a step of the path and after it
+	s     *sampler
+	limbs *gibbs.Weights // visible to the high and low limbs of b and of the base
+	base  []int32        // of the hidden units
+	unit  float64
+	d     []float64
+	rest  [2][]float64 // what base contributes to the fields before a step of the path and after it
 }
 
 // Anneal implements backend.Annealer: one product for both free energies and
@@ -76,13 +75,13 @@ func (s *sampler) Anneal(ctx context.Context, bias []int32, way []uint32, weight
 
 // newAnnealing returns nil where limbs do not fit.
 func (s *sampler) newAnnealing(bias []int32) *annealing {
-	visible, hidden := s.shape.Layers[0], s.shape.Layers[1]
+	visible := s.shape.Layers[0]
 	a := &annealing{
 		s: s, base: s.base[s.first[1]:], unit: 1 / float64(int64(1)<<s.rule.Frac),
-		fields: s.annealFields, d: make([]float64, s.chains),
+		d: make([]float64, s.chains),
 	}
 	for p := range a.rest {
-		a.rest[p] = make([]float64, hidden)
+		a.rest[p] = make([]float64, s.shape.Layers[1])
 	}
 	limbs, total := make([]int32, 4*visible), int64(0)
 	for i := range visible {
@@ -97,11 +96,8 @@ func (s *sampler) newAnnealing(bias []int32) *annealing {
 	}
 	a.limbs = s.b.gibbs.NewWeights(visible, 4)
 	s.b.gibbs.Pack(a.limbs, nil, []gibbs.Block{{Src: limbs, Stride: 4, In: visible}}, 0, 4)
-	if s.annealFields == nil {
-		for range s.b.team.size {
-			s.annealFields = append(s.annealFields, make([]int32, (hidden+4)*fieldStride))
-		}
-		a.fields = s.annealFields
+	if s.jobFields == nil {
+		s.jobFields = make([][]int32, s.b.team.size)
 	}
 	return a
 }
@@ -123,7 +119,7 @@ func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weigh
 		w0 := item * size
 		w1 := min(s.words, w0+size)
 		c0, c1 := 64*w0, min(s.chains, 64*w1)
-		fields := a.fields[member]
+		fields := s.fieldsOf(member, units+4)
 		x := &mem.step
 		*x = gibbs.Step{Rule: s.rule, Weights: st.weights, Unit1: units, Word1: w1 - w0}
 		x.Sweep, x.Chains, x.Chain0 = s.sweep, c1-c0, s.rule.Chain0+uint32(c0)

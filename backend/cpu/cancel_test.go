@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"kadanoff/backend"
@@ -98,4 +99,51 @@ func reference(t *testing.T) backend.Backend {
 	}
 	t.Cleanup(func() { b.Close() })
 	return b
+}
+
+// A sampler's energies are those of the states that it has, for every number of
+// chains asked for, also where units are clamped and the energy is mixed.
+func TestEnergies(t *testing.T) {
+	const visible, hidden, chains = 37, 29, 700
+	q := quantized(t, visible, hidden)
+	for _, threads := range []int{1, 3} {
+		b := open(t, isa.Best(), threads)
+		clamped := make([]bool, visible+hidden)
+		clamped[3], clamped[40] = true, true
+		s, err := b.NewSampler(backend.SamplerSpec{
+			Network: q, Chains: chains, Seed: 5, Clamped: clamped, Base: make([]int32, visible+hidden), Mix: 1 << 23,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Sweep(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		state, want := spin.NewBatch(visible+hidden, chains), make([]int64, chains)
+		if err := s.State(state); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Energy(t.Context(), backend.EnergyJob{Network: q, States: state}, want); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{0, 1, 64, 65, 257, chains} {
+			got := make([]int64, n)
+			does, err := s.(backend.EnergyMeter).Energies(t.Context(), got)
+			if err != nil || !does || !slices.Equal(got, want[:n]) {
+				t.Errorf("%d threads, %d chains: %v, %v, %v; want %v", threads, n, got, does, err, want[:n])
+			}
+		}
+		if _, err := s.(backend.EnergyMeter).Energies(t.Context(), make([]int64, chains+1)); err == nil {
+			t.Error("energies of more chains than there are")
+		}
+	}
+	boltzmann, err := open(t, isa.Best(), 1).NewSampler(backend.SamplerSpec{
+		Network: mustQuantize(t, backendtest.RandomBoltzmann(13, 7, 0.4, 10)), Chains: 5,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if does, err := boltzmann.(backend.EnergyMeter).Energies(t.Context(), make([]int64, 5)); does || err != nil {
+		t.Errorf("energies of a Boltzmann machine: %v, %v", does, err)
+	}
 }

@@ -156,13 +156,7 @@ func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []in
 		for i := range visible {
 			addSigned(e, s.Row(i)[c0/64:], nil, -int64(n.Bias[i]))
 		}
-		for u := range f.units {
-			row, up := a[u*fieldStride:][:len(e)], s.Row(visible + u)[c0/64:]
-			for c, x := range row {
-				sign := int64(up[c>>6]>>(c&63)&1) - 1
-				e[c] -= (int64(x) ^ sign) - sign
-			}
-		}
+		subtractFields(e, a, gibbs.Rows{Bits: s.Bits[visible*s.Words:], Stride: s.Words, N: f.units}, c0/64)
 	})
 }
 

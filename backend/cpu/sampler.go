@@ -3,6 +3,7 @@ package cpu
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"kadanoff/backend"
 	"kadanoff/kernels/gibbs"
@@ -37,7 +38,8 @@ type sampler struct {
 		bias []int32
 	}
 
-	annealFields [][]int32 // of Anneal, for each member
+	jobFields [][]int32 // of Anneal and Energies, for each member
+	bias      []int32   // of the visible units of an RBM
 
 	spec    backend.MomentSpec
 	sums    backend.Moments
@@ -199,6 +201,21 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32) {
 	}
 }
 
+// rbm reports whether the sampler has the weights of an RBM, hidden units first.
+func (s *sampler) rbm() bool {
+	n := s.shape
+	return len(n.Layers) == 2 && len(n.Blocks) == 1 && !n.Blocks[0].Sparse() &&
+		len(s.steps) > 0 && len(s.steps[0]) == 1 && s.steps[0][0].layer == 1 && s.steps[0][0].weights != nil
+}
+
+// fieldsOf returns a member's memory for the fields of a number of units.
+func (s *sampler) fieldsOf(member, units int) []int32 {
+	if len(s.jobFields[member]) < units*fieldStride {
+		s.jobFields[member] = make([]int32, units*fieldStride)
+	}
+	return s.jobFields[member]
+}
+
 func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 	st := step{layer: layer, blocks: heard}
 	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size)
@@ -225,6 +242,9 @@ func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 // load packs the weights of n for every step.
 func (s *sampler) load(ctx context.Context, n *spin.Network) error {
 	s.shape.Frac, s.rule.Frac = n.Frac, n.Frac
+	if s.rbm() {
+		s.bias = append(s.bias[:0], n.Bias[:n.Layers[0]]...)
+	}
 	lists := false
 	for _, steps := range s.steps {
 		for i := range steps {
@@ -457,4 +477,55 @@ func (s *sampler) SetMix(mix uint32) error {
 func (s *sampler) Close() error {
 	s.closed = true
 	return nil
+}
+
+// Energies implements backend.EnergyMeter.
+func (s *sampler) Energies(ctx context.Context, dst []int64) (bool, error) {
+	if s.closed {
+		return false, errClosed("sampler")
+	}
+	if len(dst) > s.chains {
+		return false, fmt.Errorf("energies of %d chains, there are %d", len(dst), s.chains)
+	}
+	if !s.rbm() {
+		return false, nil
+	}
+	if s.jobFields == nil {
+		s.jobFields = make([][]int32, s.b.team.size)
+	}
+	st := &s.steps[0][0]
+	units, words := s.shape.Layers[1], (len(dst)+63)/64
+	visible, hidden := s.layer(0), s.layer(1)
+	return true, s.b.each(ctx, (words+jobWords-1)/jobWords, func(member, item int) {
+		m := s.b.members[member]
+		w0 := item * jobWords
+		w1 := min(words, w0+jobWords)
+		e := dst[64*w0 : min(len(dst), 64*w1)]
+		fields := s.fieldsOf(member, units)
+		in := st.in[0]
+		in.Bits = in.Bits[w0:]
+		x := &m.step
+		*x = gibbs.Step{
+			Rule: gibbs.Rule{Frac: s.rule.Frac, Chains: len(e)}, Weights: st.weights, In: []gibbs.Rows{in},
+			Unit1: units, Word1: w1 - w0,
+		}
+		s.b.gibbs.Fields(fields, fieldStride, x, m.scratch)
+		clear(e)
+		for i, b := range s.bias {
+			addSigned(e, visible.Row(i)[w0:], nil, -int64(b))
+		}
+		subtractFields(e, fields, hidden, w0)
+	})
+}
+
+// subtractFields takes Σ_a h_a·field_a of the chains from word w0 on, fields
+// being [units][fieldStride], from energies.
+func subtractFields(e []int64, fields []int32, h gibbs.Rows, w0 int) {
+	for a := range h.N {
+		up := h.Row(a)[w0:]
+		for c, x := range fields[a*fieldStride:][:len(e)] {
+			sign := int64(up[c>>6]>>(c&63)&1) - 1
+			e[c] -= (int64(x) ^ sign) - sign
+		}
+	}
 }

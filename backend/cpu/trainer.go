@@ -608,13 +608,7 @@ func (t *trainer) energy(ctx context.Context, r, slot int) error {
 		for i := range t.v {
 			addSigned(e, t.visible.Row(i)[first+w:], nil, -int64(t.offset[i]))
 		}
-		for a := range t.h {
-			up := t.hidden.Row(a)[first+w:]
-			for c, x := range t.fields[member][a*fieldStride:][:len(e)] {
-				sign := int64(up[c>>6]>>(c&63)&1) - 1
-				e[c] -= (int64(x) ^ sign) - sign
-			}
-		}
+		subtractFields(e, t.fields[member], t.hidden, first+w)
 	})
 }
 

@@ -30,7 +30,7 @@ func newConvert(o *cli.Options) *cobra.Command {
 			if units != "" && err != nil {
 				return cli.Usage("--units %q: want spin or binary", units)
 			}
-			m, err := modelfile.Load(args[0])
+			m, err := modelfile.LoadContext(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}

@@ -127,7 +127,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				}
 				number := func(x float64) *cli.Float { f := cli.Float(x); return &f }
 				e := evaluation{
-					Method: method, Units: m.file.Units, Rows: source.Rows(), DataError: number(spread),
+					Method: method, Units: m.units, Rows: source.Rows(), DataError: number(spread),
 					Constant: number(m.constant), FieldError: cli.Float(m.net.FieldError),
 				}
 				if method != "exact" {

@@ -8,9 +8,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/cmd/internal/cli"
 	"kadanoff/model/data"
-	"kadanoff/model/modelfile"
 	"kadanoff/model/npy"
-	"kadanoff/spin"
 )
 
 // modelFlow is the flow of real configurations through a trained machine.
@@ -53,11 +51,12 @@ func (f *modelFlow) run(cmd *cobra.Command, o *cli.Options) (*modelFlowResult, e
 	if err := requireSteps(f.steps); err != nil {
 		return nil, err
 	}
-	network, err := f.network()
+	m, err := loadRBM(cmd, f.model, 1)
 	if err != nil {
 		return nil, err
 	}
-	var read data.Options
+	network := m.net
+	read := data.Options{Context: cmd.Context()}
 	if cmd.Flags().Changed("threshold") {
 		read.Threshold = &f.threshold
 	}
@@ -115,26 +114,6 @@ func (f *modelFlow) run(cmd *cobra.Command, o *cli.Options) (*modelFlowResult, e
 		result.Flow = append(result.Flow, s.row(step, set.Rows(), visible))
 	}
 	return result, nil
-}
-
-// network reads the model and turns it into a job for ±1 units.
-func (f *modelFlow) network() (*spin.Network, error) {
-	m, err := modelfile.Load(f.model)
-	if err != nil {
-		return nil, err
-	}
-	if m.RBM == nil {
-		return nil, cli.Usage("%s: not an RBM, want W, b and c", f.model)
-	}
-	r, _, err := m.RBM.Spin()
-	if err != nil {
-		return nil, cli.Usage("%s: %w", f.model, err)
-	}
-	network, err := spin.Quantize(spin.RBM(r.Visible, r.Hidden, r.W, r.B, r.C))
-	if err != nil {
-		return nil, cli.Usage("%s: %w", f.model, err)
-	}
-	return network, nil
 }
 
 // unpack returns n rows of a set as ±1.

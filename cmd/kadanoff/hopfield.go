@@ -213,7 +213,7 @@ func (v *hopfieldFlags) store(p hopfield.Patterns, pseudo bool) (n *hopfield.Net
 
 // loadMemory reads a Hopfield network.
 func loadMemory(cmd *cobra.Command, path string) (*hopfield.Net, error) {
-	m, err := modelfile.Load(path)
+	m, err := modelfile.LoadContext(cmd.Context(), path)
 	if err != nil {
 		return nil, err
 	}

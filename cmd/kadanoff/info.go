@@ -88,7 +88,7 @@ func inspect(cmd *cobra.Command, path string) (*info, error) {
 		about.Kind = "tensors"
 		return about, nil
 	}
-	d, err := data.Stat(path)
+	d, err := data.Stat(cmd.Context(), path)
 	if err != nil {
 		// Arrays that are no data set are still worth listing.
 		if len(about.Tensors) > 0 {
@@ -165,7 +165,7 @@ func (a *info) addArrays(path string) error {
 }
 
 func (a *info) addModel(cmd *cobra.Command, path string) error {
-	m, err := modelfile.Load(path)
+	m, err := modelfile.LoadContext(cmd.Context(), path)
 	if err != nil {
 		return err
 	}

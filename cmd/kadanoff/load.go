@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -46,14 +49,14 @@ func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.So
 		if path == "" || path == digits.Name {
 			return nil, nil, cli.Usage("--binarize random: the digits that the program carries are binary")
 		}
-		p, err := data.LoadProbabilities(path, data.Options{})
+		p, err := data.LoadProbabilities(path, data.Options{Context: cmd.Context()})
 		if err != nil {
 			return nil, nil, err
 		}
 		d.notes = append(d.notes, fmt.Sprintf("%s: %d rows of %d probabilities, drawn anew in each epoch", path, p.Rows(), p.Width()))
 		return train.Drawn{Probabilities: p, Key: philox.NewKey(seed)}, p.Shape, nil
 	}
-	var o data.Options
+	o := data.Options{Context: cmd.Context()}
 	if cmd.Flags().Changed("threshold") {
 		o.Threshold = &d.threshold
 	}
@@ -75,8 +78,8 @@ const machineTemperature = "temperature T of the machine, P ∝ e^(−E/T)"
 
 // spinRBM is a model file turned into a job for ±1 units.
 type spinRBM struct {
-	file *modelfile.RBM
-	net  *spin.Network
+	units modelfile.Units // of the file
+	net   *spin.Network
 	// constant is ln Z in the units of the file less that of net.
 	constant float64
 }
@@ -86,39 +89,66 @@ func loadRBM(cmd *cobra.Command, path string, temperature float64) (*spinRBM, er
 	if !(temperature >= 1e-3 && temperature <= 1e3) {
 		return nil, cli.Usage("--temperature %v: want 0.001 to 1000", temperature)
 	}
-	m, err := modelfile.Load(path)
+	m, err := modelfile.LoadContext(cmd.Context(), path)
 	if err != nil {
 		return nil, err
 	}
 	if m.RBM == nil {
 		return nil, cli.Usage("%s: holds a network with couplings inside one layer, want an RBM with W, b and c", path)
 	}
-	noteUnits(cmd, path, m)
 	if temperature != 1 {
 		if m.RBM, err = m.RBM.Scaled(1 / temperature); err != nil {
 			return nil, fmt.Errorf("--temperature %v: %s: %w", temperature, path, err)
 		}
 	}
-	s, conv, err := m.RBM.Spin()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	q, err := spin.Quantize(spin.RBM(s.Visible, s.Hidden, s.W, s.B, s.C))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &spinRBM{m.RBM, q, conv.Constant}, nil
+	return newSpinRBM(cmd, path, m)
 }
+
+// newSpinRBM turns an RBM into a job. Its weights in floating point are gone
+// from m afterwards.
+func newSpinRBM(cmd *cobra.Command, path string, m *modelfile.Model) (*spinRBM, error) {
+	noteUnits(cmd, path, m)
+	units := m.RBM.Units
+	s, conv, err := m.RBM.SpinContext(cmd.Context())
+	if err != nil {
+		return nil, of(path, err)
+	}
+	m.RBM = nil
+	q, err := spin.QuantizeContext(cmd.Context(), spin.RBM(s.Visible, s.Hidden, s.W, s.B, s.C))
+	if err != nil {
+		return nil, of(path, err)
+	}
+	large := len(s.W) >= largeModel
+	s = nil
+	if large {
+		debug.FreeOSMemory()
+	}
+	return &spinRBM{units, q, conv.Constant}, nil
+}
+
+// of names the file that an error is about, unless the error is that the work
+// was cancelled.
+func of(path string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// largeModel is the number of weights from which on memory that is not needed
+// any more is given back at once: the collector would wait until as much again
+// had been asked for.
+const largeModel = 1 << 22
 
 // loadNetwork reads a model of any kind as a job for ±1 units, the visible ones
 // in its first layer.
 func loadNetwork(cmd *cobra.Command, path string) (*spin.Network, error) {
-	m, err := modelfile.Load(path)
+	m, err := modelfile.LoadContext(cmd.Context(), path)
 	if err != nil {
 		return nil, err
 	}
 	if m.RBM != nil {
-		r, err := loadRBM(cmd, path, 1)
+		r, err := newSpinRBM(cmd, path, m)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -63,7 +66,13 @@ func newSample(o *cli.Options) *cobra.Command {
 				return err
 			}
 			visible := net.Layers[0]
-			spec := backend.SamplerSpec{Network: net, Chains: chains, Seed: o.Seed, Temperatures: []float64{temperature}}
+			// The sampler's chains and the copy of them that is written.
+			if err := backend.CheckFit(chains, "chains", float64(net.Units())*3/8, fmt.Sprintf(" of %d units", net.Units()), 0); err != nil {
+				return err
+			}
+			spec := backend.SamplerSpec{
+				Network: net, Chains: chains, Seed: o.Seed, Temperatures: []float64{temperature}, Context: cmd.Context(),
+			}
 			if _, err := spin.Beta(temperature); err != nil {
 				return cli.Usage("--temperature %v: want 0 or at least 1/256", temperature)
 			}
@@ -87,6 +96,18 @@ func newSample(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			watch, err := newWatch(cmd.Context(), be, s, net, sweeps, min(chains, observedChains))
+			if err != nil {
+				return err
+			}
+			if watch.meter != nil {
+				// The sampler has the weights.
+				large := net.Stored(0) >= largeModel
+				net, spec.Network = net.Shape(), nil
+				if large {
+					debug.FreeOSMemory()
+				}
+			}
 			state := spin.NewBatch(net.Units(), chains)
 			if err := s.State(state); err != nil {
 				return err
@@ -104,12 +125,18 @@ func newSample(o *cli.Options) *cobra.Command {
 					return err
 				}
 				for i := range visible {
+					if err := cmd.Context().Err(); err != nil {
+						return err
+					}
 					for c := range chains {
 						state.Set(i, c, rows.Up(i, c%rows.Chains))
 					}
 				}
 			}
 			for i, x := range fixed {
+				if err := cmd.Context().Err(); err != nil {
+					return err
+				}
 				for c := range chains {
 					if x != 0 {
 						state.Set(i, c, x > 0)
@@ -128,7 +155,6 @@ func newSample(o *cli.Options) *cobra.Command {
 				return err
 			}
 			defer w.file.Abort()
-			watch := newWatch(be, net, sweeps, min(chains, observedChains))
 			for done := 0; done < sweeps; {
 				n := sweeps - done
 				if every > 0 {
@@ -147,12 +173,12 @@ func newSample(o *cli.Options) *cobra.Command {
 					return err
 				}
 				if draw {
-					if err := w.add(state); err != nil {
+					if err := w.add(cmd.Context(), state); err != nil {
 						return err
 					}
 				}
 				if done%watch.every == 0 {
-					if err := watch.add(cmd, state); err != nil {
+					if err := watch.add(cmd.Context(), state); err != nil {
 						return err
 					}
 				}
@@ -161,7 +187,7 @@ func newSample(o *cli.Options) *cobra.Command {
 				if err := s.State(state); err != nil {
 					return err
 				}
-				if err := w.add(state); err != nil {
+				if err := w.add(cmd.Context(), state); err != nil {
 					return err
 				}
 			}
@@ -242,10 +268,13 @@ func newSampleWriter(path string, every, sweeps, chains, visible int) (*sampleWr
 	return &sampleWriter{file: f, visible: visible, row: make([]int8, visible)}, err
 }
 
-func (w *sampleWriter) add(state *spin.Batch) error {
+func (w *sampleWriter) add(ctx context.Context, state *spin.Batch) error {
 	w.draws++
 	v := state.Rows(0, w.visible)
 	for c := range v.Chains {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		v.PutInt8(w.row, c)
 		if err := w.file.Write(w.row); err != nil {
 			return err
@@ -257,36 +286,55 @@ func (w *sampleWriter) add(state *spin.Batch) error {
 // watch follows energy and magnetisation of some chains.
 type watch struct {
 	be                    backend.Backend
-	net                   *spin.Network
+	meter                 backend.EnergyMeter // nil if the backend must be asked
+	net                   *spin.Network       // its shape only if there is a meter
 	every                 int
 	energy, magnetization [][]float64 // of each chain
 }
 
-func newWatch(be backend.Backend, n *spin.Network, sweeps, chains int) *watch {
-	return &watch{
+func newWatch(ctx context.Context, be backend.Backend, s backend.Sampler, n *spin.Network, sweeps, chains int) (*watch, error) {
+	w := &watch{
 		be: be, net: n, every: max(1, (sweeps+observedSweeps-1)/observedSweeps),
 		energy: make([][]float64, chains), magnetization: make([][]float64, chains),
 	}
+	if m, ok := s.(backend.EnergyMeter); ok {
+		does, err := m.Energies(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if does {
+			w.meter, w.net = m, n.Shape()
+		}
+	}
+	return w, nil
 }
 
-func (w *watch) add(cmd *cobra.Command, state *spin.Batch) error {
+// add measures the chains of the sampler, whose state is given.
+func (w *watch) add(ctx context.Context, state *spin.Batch) error {
 	n := len(w.energy)
-	part := spin.NewBatch(state.Units, n)
-	for u := range part.Units {
-		copy(part.Row(u), state.Row(u))
-		part.Row(u)[part.Words-1] &= part.TailMask()
-	}
 	e := make([]int64, n)
-	if err := w.be.Energy(cmd.Context(), backend.EnergyJob{Network: w.net, States: part}, e); err != nil {
-		return err
+	if w.meter != nil {
+		if _, err := w.meter.Energies(ctx, e); err != nil {
+			return err
+		}
+	} else {
+		part := spin.NewBatch(state.Units, n)
+		for u := range part.Units {
+			copy(part.Row(u), state.Row(u))
+			part.Row(u)[part.Words-1] &= part.TailMask()
+		}
+		if err := w.be.Energy(ctx, backend.EnergyJob{Network: w.net, States: part}, e); err != nil {
+			return err
+		}
 	}
+	visible := w.net.Layers[0]
 	for c := range e {
 		w.energy[c] = append(w.energy[c], math.Ldexp(float64(e[c]), -int(w.net.Frac)))
 		sum := 0
-		for i := range w.net.Layers[0] {
-			sum += part.Spin(i, c)
+		for i := range visible {
+			sum += state.Spin(i, c)
 		}
-		w.magnetization[c] = append(w.magnetization[c], float64(sum)/float64(w.net.Layers[0]))
+		w.magnetization[c] = append(w.magnetization[c], float64(sum)/float64(visible))
 	}
 	return nil
 }

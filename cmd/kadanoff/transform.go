@@ -161,7 +161,7 @@ func (a *arrays) run(cmd *cobra.Command, o *cli.Options, width int, fill func(v 
 		}
 		list := make([]float32, len(x))
 		for i, y := range x {
-			if a.m.file.Units == modelfile.Binary {
+			if a.m.units == modelfile.Binary {
 				y = (1 + y) / 2
 			}
 			list[i] = float32(y)
@@ -173,7 +173,7 @@ func (a *arrays) run(cmd *cobra.Command, o *cli.Options, width int, fill func(v 
 	if err := file.Commit(); err != nil {
 		return err
 	}
-	return o.Print(cmd, written{a.out, a.m.file.Units, []int{rows, width}})
+	return o.Print(cmd, written{a.out, a.m.units, []int{rows, width}})
 }
 
 // asFloats returns ±1 as [chains][units].

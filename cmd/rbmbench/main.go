@@ -87,7 +87,7 @@ func areaCommand(f *flags, a bench.Area) *cobra.Command {
 				if chains < 1 || chains > 1<<20 {
 					return cli.Usage("--chains %d: want 1 to %d", chains, 1<<20)
 				}
-				m, err := bench.LoadModel(model)
+				m, err := bench.LoadModel(cmd.Context(), model)
 				if err != nil {
 					return err
 				}

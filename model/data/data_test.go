@@ -197,7 +197,7 @@ func TestFormats(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if info, err := Stat(path); err != nil || !slices.Equal(info.Shape, c.shape) || info.Rows != 3 {
+		if info, err := Stat(t.Context(), path); err != nil || !slices.Equal(info.Shape, c.shape) || info.Rows != 3 {
 			t.Errorf("%s: Stat = %+v, %v", name, info, err)
 		}
 	}

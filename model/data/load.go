@@ -1,6 +1,7 @@
 package data
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ func pack(src *source, o Options) (*Set, error) {
 	s.store = newStore(8*words64(src.width), o.limit(), o.TempDir)
 	two := &twoValues{threshold: o.Threshold, width: src.width, bytes: src.bytes, low: math.Inf(1), high: math.Inf(-1)}
 	at, row := -1, []byte(nil)
-	err := src.fill(s.store, func(r, c int, v float64) error {
+	err := src.fill(o.context(), s.store, func(r, c int, v float64) error {
 		up, err := two.classify(r, c, v)
 		if err != nil {
 			return err
@@ -123,7 +124,7 @@ func (t *twoValues) decide() (invert bool, err error) {
 }
 
 // fill gives every value with its row and column to put, which puts it into st.
-func (s *source) fill(st *store, put func(row, column int, v float64) error) error {
+func (s *source) fill(ctx context.Context, st *store, put func(row, column int, v float64) error) error {
 	if s.fortran {
 		if err := st.reserve(s.rows); err != nil {
 			return err
@@ -133,6 +134,9 @@ func (s *source) fill(st *store, put func(row, column int, v float64) error) err
 	row, column := 0, 0
 	step := newFortranStep(s.shape)
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n, err := s.next(buf)
 		for _, v := range buf[:n] {
 			if err := put(row, column, v); err != nil {
@@ -218,7 +222,7 @@ func LoadProbabilities(path string, o Options) (*Probabilities, error) {
 	}
 	p.store = newStore(size*src.width, o.limit(), o.TempDir)
 	at, row := -1, []byte(nil)
-	err = src.fill(p.store, func(r, c int, v float64) (err error) {
+	err = src.fill(o.context(), p.store, func(r, c int, v float64) (err error) {
 		if r != at {
 			if row, err = p.store.at(r); err != nil {
 				return err

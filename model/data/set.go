@@ -9,6 +9,7 @@
 package data
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -32,6 +33,16 @@ type Options struct {
 
 	// TempDir is where that file is, "" for the system's folder.
 	TempDir string
+
+	// Context, if not nil, ends the reading when it ends.
+	Context context.Context
+}
+
+func (o Options) context() context.Context {
+	if o.Context == nil {
+		return context.Background()
+	}
+	return o.Context
 }
 
 // DefaultMemoryLimit is the most bytes of rows kept in memory by default: five

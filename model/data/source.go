@@ -3,6 +3,8 @@ package data
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,7 +39,7 @@ func (s *source) close() {
 
 // named puts the file's name before an error that does not have it.
 func (s *source) named(err error) error {
-	if strings.HasPrefix(err.Error(), s.name+":") {
+	if errors.Is(err, context.Canceled) || strings.HasPrefix(err.Error(), s.name+":") {
 		return err
 	}
 	return fmt.Errorf("%s: %w", s.name, err)
@@ -51,12 +53,12 @@ type Info struct {
 	Format string // npy, npz, idx, text
 	Type   string // of the numbers, as numpy names it
 	Rows   int
-	Shape  []int  // of a row
+	Shape  []int // of a row
 }
 
 // Stat reads the beginning of the data file at path, FILE or FILE.npz:ARRAY,
 // and all of a file of text, whose end alone tells how many rows it has.
-func Stat(path string) (Info, error) {
+func Stat(ctx context.Context, path string) (Info, error) {
 	src, err := open(path)
 	if err != nil {
 		return Info{}, err
@@ -64,7 +66,7 @@ func Stat(path string) (Info, error) {
 	defer src.close()
 	if src.rows < 0 {
 		src.rows = 0
-		err := src.fill(newStore(0, 0, ""), func(row, _ int, _ float64) error {
+		err := src.fill(ctx, newStore(0, 0, ""), func(row, _ int, _ float64) error {
 			src.rows = row + 1
 			return nil
 		})

@@ -12,6 +12,7 @@
 package modelfile
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -79,7 +80,10 @@ func (m *Model) Convert(to Units) (*Model, Conversion, error) {
 
 // Load reads the model file at path. Errors are one line that names the file,
 // and the tensor and index where it is one that is wrong.
-func Load(path string) (*Model, error) {
+func Load(path string) (*Model, error) { return LoadContext(context.Background(), path) }
+
+// LoadContext is Load that returns the context's error soon after ctx ends.
+func LoadContext(ctx context.Context, path string) (*Model, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -92,7 +96,24 @@ func Load(path string) (*Model, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", path)
 	}
-	return Read(f, info.Size(), path)
+	m, err := Read(reader{ctx, f}, info.Size(), path)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return m, err
+}
+
+// reader is a file that cannot be read any more when its context has ended.
+type reader struct {
+	ctx context.Context
+	f   *os.File
+}
+
+func (r reader) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.f.ReadAt(p, off)
 }
 
 // Read reads a model from the size bytes of r, for which errors say name.

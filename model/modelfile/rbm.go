@@ -1,6 +1,7 @@
 package modelfile
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -41,12 +42,19 @@ func FromSpin(m *rbm.RBM, u Units) (*RBM, Conversion, error) {
 	return f.Convert(u)
 }
 
-// Spin returns the machine of ±1 units. The conversion is from m to the
-// result: ln Z in the units of m is that of the result plus its Constant.
-func (m *RBM) Spin() (*rbm.RBM, Conversion, error) {
-	s, conv, err := m.Convert(Spin)
-	if err != nil {
-		return nil, conv, err
+// Spin returns the machine of ±1 units, which shares the memory of m if that is
+// one already. The conversion is from m to the result: ln Z in the units of m is
+// that of the result plus its Constant.
+func (m *RBM) Spin() (*rbm.RBM, Conversion, error) { return m.SpinContext(context.Background()) }
+
+// SpinContext is Spin that returns the context's error soon after ctx ends.
+func (m *RBM) SpinContext(ctx context.Context) (*rbm.RBM, Conversion, error) {
+	s, conv := m, Conversion{}
+	if m.Units != Spin {
+		var err error
+		if s, conv, err = m.convert(ctx, Spin); err != nil {
+			return nil, conv, err
+		}
 	}
 	return &rbm.RBM{Visible: s.Visible, Hidden: s.Hidden, W: s.W, B: s.B, C: s.C}, conv, nil
 }
@@ -65,9 +73,20 @@ func (m *RBM) Spin() (*rbm.RBM, Conversion, error) {
 // Sums are in float64, in the order of the indices. Weights that float32 cannot
 // hold afterwards are an error. The result shares nothing with m.
 func (m *RBM) Convert(to Units) (*RBM, Conversion, error) {
-	out := &RBM{Units: to, Visible: m.Visible, Hidden: m.Hidden, W: slices.Clone(m.W), B: slices.Clone(m.B), C: slices.Clone(m.C)}
 	if to == m.Units {
-		return out, Conversion{}, nil
+		return &RBM{
+			Units: to, Visible: m.Visible, Hidden: m.Hidden,
+			W: slices.Clone(m.W), B: slices.Clone(m.B), C: slices.Clone(m.C),
+		}, Conversion{}, nil
+	}
+	return m.convert(context.Background(), to)
+}
+
+// convert returns the machine in the units that are not its own.
+func (m *RBM) convert(ctx context.Context, to Units) (*RBM, Conversion, error) {
+	out := &RBM{
+		Units: to, Visible: m.Visible, Hidden: m.Hidden,
+		W: make([]float32, len(m.W)), B: slices.Clone(m.B), C: slices.Clone(m.C),
 	}
 	scale := 0.25
 	if to == Binary {
@@ -75,13 +94,20 @@ func (m *RBM) Convert(to Units) (*RBM, Conversion, error) {
 	}
 	rows, columns := make([]float64, m.Visible), make([]float64, m.Hidden)
 	total := 0.
+	finite := true
 	for i := range m.Visible {
-		for a := range m.Hidden {
-			w := float64(m.W[i*m.Hidden+a])
+		if i*m.Hidden>>16 != (i-1)*m.Hidden>>16 && ctx.Err() != nil {
+			return nil, Conversion{}, ctx.Err()
+		}
+		dst := out.W[i*m.Hidden:][:m.Hidden]
+		for a, x := range m.W[i*m.Hidden:][:m.Hidden] {
+			w := float64(x)
 			rows[i] += w
 			columns[a] += w
 			total += w
-			out.W[i*m.Hidden+a] = float32(w * scale)
+			y := float32(w * scale)
+			finite = finite && y-y == 0
+			dst[a] = y
 		}
 	}
 	var conv Conversion
@@ -92,8 +118,11 @@ func (m *RBM) Convert(to Units) (*RBM, Conversion, error) {
 	}
 	conv.Rounding += convertBiases(out.B, rows, to)
 	conv.Rounding += convertBiases(out.C, columns, to)
-	if err := out.validate(); err != nil {
-		return nil, Conversion{}, fmt.Errorf("in units %s: %w", to, err)
+	for _, x := range append(slices.Clone(out.B), out.C...) {
+		finite = finite && x-x == 0
+	}
+	if !finite {
+		return nil, Conversion{}, fmt.Errorf("in units %s: %w", to, out.validate())
 	}
 	return out, conv, nil
 }
@@ -168,7 +197,7 @@ func readRBM(src source, units Units, names [3]string, transposed bool) (*RBM, e
 		}
 		*b.to = list
 	}
-	return m, m.validate()
+	return m, nil // every number is finite, the shapes fit
 }
 
 func (m *RBM) tensors() ([]safetensors.Data, error) {

@@ -1,6 +1,7 @@
 package modelfile
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -104,34 +105,49 @@ func (s safetensorsSource) floats(name string, axes int, transposed bool) ([]flo
 		return nil, nil, wrongAxes(name, t.Shape, axes)
 	}
 	out := make([]float32, t.Len())
+	var err error
 	switch t.DType {
 	case safetensors.F32:
-		if err := safetensors.Read(s.f, t, out); err != nil {
-			return nil, nil, err
-		}
-		for i, x := range out {
-			if _, ok := narrow(float64(x)); !ok {
-				return nil, nil, notFinite(name, t.Shape, false, i, float64(x))
-			}
-		}
+		err = s.read(t, 4, func(i int, b []byte) (float64, bool) {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b))
+			return float64(out[i]), out[i]-out[i] == 0
+		})
 	case safetensors.F64:
-		wide := make([]float64, t.Len())
-		if err := safetensors.Read(s.f, t, wide); err != nil {
-			return nil, nil, err
-		}
-		for i, x := range wide {
-			if out[i], ok = narrow(x); !ok {
-				return nil, nil, notFinite(name, t.Shape, false, i, x)
-			}
-		}
+		err = s.read(t, 8, func(i int, b []byte) (x float64, ok bool) {
+			x = math.Float64frombits(binary.LittleEndian.Uint64(b))
+			out[i], ok = narrow(x)
+			return x, ok
+		})
 	default:
 		return nil, nil, fmt.Errorf("%s has type %s, want F32 (F64 is rounded to it)", name, t.DType)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	shape := t.Shape
 	if transposed {
 		out, shape = transpose(out, shape[0], shape[1]), []int{shape[1], shape[0]}
 	}
 	return out, shape, nil
+}
+
+// read gives the bytes of every element of a tensor to put, which returns the
+// number and whether it will do.
+func (s safetensorsSource) read(t safetensors.Tensor, size int, put func(i int, b []byte) (float64, bool)) error {
+	r, buf := s.f.Reader(t), make([]byte, min(1<<16, t.Bytes()))
+	for i := 0; i < t.Len(); {
+		part := buf[:min(len(buf), (t.Len()-i)*size)]
+		if _, err := io.ReadFull(r, part); err != nil {
+			return fmt.Errorf("%s: %w", t.Name, err)
+		}
+		for ; len(part) > 0; part = part[size:] {
+			if x, ok := put(i, part); !ok {
+				return notFinite(t.Name, t.Shape, false, i, x)
+			}
+			i++
+		}
+	}
+	return nil
 }
 
 func (s safetensorsSource) integers(name string) ([]int64, []int, bool, error) {
