@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kadanoff/cmd/internal/cli"
+	"kadanoff/cmd/internal/document"
 	"kadanoff/cmd/internal/reproduce"
 )
 
@@ -28,7 +29,7 @@ func newReproduce(o *cli.Options) *cobra.Command {
 			if out == "" {
 				return cli.Usage("kadanoff reproduce needs --out: a folder to write to")
 			}
-			if err := reproduce.Check(out); err != nil {
+			if err := document.Check(out); err != nil {
 				return outError(cmd.Context(), out, err)
 			}
 			r, err := reproduce.Build(cmd.Context(), reproduce.Options{Quick: quick, Seed: o.Seed, Threads: o.Threads})

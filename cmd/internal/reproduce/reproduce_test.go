@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"kadanoff/cmd/internal/document"
 )
 
-var quick = sync.OnceValues(func() (*Report, error) {
+var quick = sync.OnceValues(func() (*document.Document, error) {
 	return Build(context.Background(), Options{Quick: true, Seed: 1})
 })
 
@@ -161,27 +163,6 @@ func TestFilesOfThePage(t *testing.T) {
 	entries, _ := os.ReadDir(dir)
 	if len(entries) != 4 {
 		t.Errorf("entries of the folder: %v", entries)
-	}
-}
-
-func TestFoldersThatCannotBeWritten(t *testing.T) {
-	base := t.TempDir()
-	file := filepath.Join(base, "file")
-	if err := os.WriteFile(file, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{file, filepath.Join(file, "below"), filepath.Join(file, "below", "that")} {
-		if err := Check(dir); err == nil || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", dir, err)
-		}
-	}
-	for _, dir := range []string{filepath.Join(base, "new"), filepath.Join(base, "not", "there")} {
-		if err := Check(dir); err != nil {
-			t.Errorf("a new folder: %v", err)
-		}
-	}
-	if entries, _ := os.ReadDir(base); len(entries) != 1 {
-		t.Errorf("a check leaves %v", entries)
 	}
 }
 
