@@ -40,6 +40,9 @@ func (d *Document) Section(title, text string, figures []report.Figure, tables .
 	d.tables = append(d.tables, tables...)
 }
 
+// Attach adds tables that are not on the page.
+func (d *Document) Attach(tables ...Table) { d.tables = append(d.tables, tables...) }
+
 // Append adds the sections and tables of another document.
 func (d *Document) Append(other *Document) {
 	d.Page.Sections = append(d.Page.Sections, other.Page.Sections...)
