@@ -383,9 +383,10 @@ type cells struct{ Cells }
 func (s cells) Plot(c draw.Canvas, g *plot.Plot) {
 	x, y := g.Transforms(&c)
 	rows := len(s.On) / s.Columns
-	box := func(from, to, top, bottom int) []vg.Point {
+	// Neighbouring boxes overlap a little, so that no seam shows between them.
+	box := func(from, to, top int, bottom float64) []vg.Point {
 		left, right := x(s.X+float64(from)*s.Size), x(s.X+float64(to)*s.Size)
-		up, down := y(s.Y+float64(rows-top)*s.Size), y(s.Y+float64(rows-bottom)*s.Size)
+		up, down := y(s.Y+float64(rows-top)*s.Size), y(s.Y+(float64(rows)-bottom)*s.Size)
 		return []vg.Point{{X: left, Y: down}, {X: right, Y: down}, {X: right, Y: up}, {X: left, Y: up}, {X: left, Y: down}}
 	}
 	for r := range rows {
@@ -396,12 +397,12 @@ func (s cells) Plot(c draw.Canvas, g *plot.Plot) {
 				to++
 			}
 			if to > from {
-				c.FillPolygon(ink, box(from, to, r, r+1))
+				c.FillPolygon(ink, box(from, to, r, math.Min(float64(r)+1.05, float64(rows))))
 			}
 			from = to + 1
 		}
 	}
-	c.StrokeLines(draw.LineStyle{Color: ink, Width: 0.4}, box(0, s.Columns, 0, rows))
+	c.StrokeLines(draw.LineStyle{Color: ink, Width: 0.4}, box(0, s.Columns, 0, float64(rows)))
 }
 
 // DataRange implements plot.DataRanger.

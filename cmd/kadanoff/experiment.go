@@ -71,7 +71,10 @@ func newExperimentIso(o *cli.Options) *cobra.Command {
 					*f.set = *f.now
 				}
 			}
-			s.TMax, s.Algorithm, s.Rate = given.TMax, given.Algorithm, given.Rate
+			if cmd.Flags().Changed("rate") {
+				s.Rate = given.Rate
+			}
+			s.TMax, s.Algorithm, s.InitWidth = given.TMax, given.Algorithm, given.InitWidth
 			for _, f := range []struct {
 				flag, text string
 				set        func([]int)
@@ -113,6 +116,7 @@ func newExperimentIso(o *cli.Options) *cobra.Command {
 	f.StringVar(&hidden, "hidden", s.Hidden.String(), "sizes of the hidden layer, separated by commas; other lattices have their own")
 	f.StringVar(&s.Algorithm, "algorithm", s.Algorithm, "how machines are trained: cd, pcd or pt")
 	f.Float64Var(&s.Rate, "rate", s.Rate, "learning rate of ±1 units; {0,1} units have 16 times as much")
+	f.Float64Var(&s.InitWidth, "init-width", s.InitWidth, "standard deviation of the ±1 weights that training begins with; of {0,1} units four times as much")
 	f.IntVar(&s.Epochs, "epochs", s.Epochs, "passes of a machine over its training set")
 	f.IntVar(&s.Machines, "machines", s.Machines, "machines of each kind, from different seeds")
 	f.StringVar(&layers, "thermometer", s.Thermometer.String(), "hidden layers of the thermometer, separated by commas")

@@ -108,12 +108,14 @@ func (e *iso) flows(ctx context.Context) error {
 		return err
 	}
 	if err := e.step("calibration", []string{"calibration.json"}, func() error {
-		list, err := th.Calibrate(e.readings(e.fresh, e.Fresh), e.Threads)
+		set := e.readings(e.fresh, e.Fresh)
+		list, err := th.Calibrate(set, e.Threads)
 		if err != nil {
 			return err
 		}
-		e.log("thermometer: calibrated")
-		return e.put("calibration.json", list)
+		entropy := crossEntropy(th, set)
+		e.log("thermometer: cross entropy %.4f on fresh configurations", entropy)
+		return e.put("calibration.json", calibration{list, number(entropy)})
 	}); err != nil {
 		return err
 	}
@@ -144,6 +146,26 @@ func (e *iso) flows(ctx context.Context) error {
 			return e.put(flowPath(m), out)
 		})
 	})
+}
+
+// calibration is what the thermometer makes of the fresh configurations.
+type calibration struct {
+	Readings []thermometer.Calibration `json:"readings"`
+	// CrossEntropy is the mean of −ln of the probability that it gives the true
+	// temperature.
+	CrossEntropy number `json:"cross_entropy"`
+}
+
+func crossEntropy(th *thermometer.Thermometer, set *thermometer.Set) float64 {
+	sum := 0.
+	x := make([]float64, set.Inputs)
+	for r, class := range set.Class {
+		for i := range x {
+			x[i] = float64(set.X[r*set.Inputs+i])
+		}
+		sum -= math.Log(th.Probabilities(x)[class])
+	}
+	return sum / float64(len(set.Class))
 }
 
 // flow carries out one kind of flow through a machine.

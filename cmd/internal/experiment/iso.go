@@ -26,7 +26,8 @@ type Iso struct {
 
 	Hidden    list    `json:"hidden"` // sizes of the machines
 	Algorithm string  `json:"algorithm"`
-	Rate      float64 `json:"rate"` // of ±1 units; {0,1} units have 16 times as much
+	Rate      float64 `json:"rate"`       // of ±1 units; {0,1} units have 16 times as much
+	InitWidth float64 `json:"init-width"` // of ±1 weights
 	Epochs    int     `json:"epochs"`
 	Machines  int     `json:"machines"` // of each kind, from different seeds
 
@@ -42,13 +43,13 @@ type Iso struct {
 func NewIso(lattice int, quick bool) Iso {
 	s := Iso{
 		Lattice: lattice, Temperatures: 25, TMax: 6, Samples: 1000, Sweeps: 1000, Fresh: 200,
-		Algorithm: "cd", Rate: 0.01, Epochs: 400, Machines: 3,
-		Thermometer: list{512, 256, 64}, ThermometerEpochs: 100, FlowSteps: 30, Seed: 1,
+		Algorithm: "cd", Rate: 0.01, InitWidth: 0.01, Epochs: 400, Machines: 3,
+		Thermometer: list{512, 256, 64}, ThermometerEpochs: 20, FlowSteps: 30, Seed: 1,
 	}
 	ratios := []float64{0.4, 0.8, 1, 1.5, 2}
 	if quick {
-		s.Samples, s.Sweeps, s.Fresh, s.Epochs, s.Machines = 200, 500, 50, 150, 2
-		s.Thermometer, s.ThermometerEpochs, s.FlowSteps = list{128, 64}, 60, 10
+		s.Samples, s.Sweeps, s.Fresh, s.Rate, s.Epochs, s.Machines = 400, 500, 50, 0.05, 80, 2
+		s.Thermometer, s.ThermometerEpochs, s.FlowSteps = list{128, 64}, 15, 20
 		ratios = []float64{0.8, 1, 1.5}
 	}
 	for _, r := range ratios {
@@ -210,10 +211,10 @@ func (s *Iso) cells() []cell {
 // training returns how a machine is trained.
 func (s *Iso) training(c cell, number int) train.Config {
 	t := train.Default()
-	t.Hidden, t.Units, t.Algorithm, t.Rate, t.Epochs, t.InitWidth = c.hidden, c.units, s.Algorithm, s.Rate, s.Epochs, 0.1
+	t.Hidden, t.Units, t.Algorithm, t.Rate, t.Epochs, t.InitWidth = c.hidden, c.units, s.Algorithm, s.Rate, s.Epochs, s.InitWidth
 	if c.units == modelfile.Binary {
 		// The same step and the same weights of ±1 units.
-		t.Rate, t.InitWidth = 16*s.Rate, 0.4
+		t.Rate, t.InitWidth = 16*s.Rate, 4*s.InitWidth
 	}
 	t.Seed = seedOf(s.Seed, fmt.Sprintf("machine %v-%d", c, number))
 	return t

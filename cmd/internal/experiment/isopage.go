@@ -9,7 +9,6 @@ import (
 	"kadanoff/exact"
 	"kadanoff/model/modelfile"
 	"kadanoff/model/rg"
-	"kadanoff/model/thermometer"
 	"kadanoff/report"
 )
 
@@ -72,7 +71,7 @@ func zeroNaN(x float64) float64 {
 type results struct {
 	*iso
 	files       map[string]*flowFile // by machine
-	calibration []thermometer.Calibration
+	calibration calibration
 	theory      []uniformTheory
 	doc         *document.Document
 }
@@ -350,7 +349,7 @@ func (r *results) thermometerSection() error {
 		Columns: []string{"T", "T read", "error", "deviation", "energy", "error", "exact energy", "standard errors"}}
 	sites := r.Lattice * r.Lattice
 	line := report.Series{Name: "thermometer", Style: report.LinePoints, Size: 1.8}
-	for k, c := range r.calibration {
+	for k, c := range r.calibration.Readings {
 		list := make([]float64, r.Fresh)
 		x := make([]float64, sites)
 		for i := range list {
@@ -376,7 +375,8 @@ func (r *results) thermometerSection() error {
 	}
 	diagonal := report.Series{X: []float64{0, r.TMax}, Y: []float64{0, r.TMax}, Style: report.Dashed, Color: report.Ink}
 	r.doc.Section("The thermometer",
-		"Neighbouring temperatures look alike, which draws readings to the middle, most of all where it is hot. It has seen equilibrium configurations only: what it makes of others is a guess, so the tables above give the temperature that the energy has, too.",
+		fmt.Sprintf("Neighbouring temperatures look alike, which draws readings to the middle, most of all where it is hot: on fresh configurations the cross entropy is %.3f, of a guess without looking it would be ln %d = %.3f. "+
+			"The thermometer has seen equilibrium configurations only: what it makes of others is a guess, so the table above gives the temperature that the energy has, too.", float64(r.calibration.CrossEntropy), r.Temperatures, math.Log(float64(r.Temperatures))),
 		[]report.Figure{{Name: "iso-calibration", Caption: "Readings of fresh configurations of known temperature; bars are the standard deviation of a single reading.", Height: 260,
 			Panels: []report.Plot{{X: "T", Y: "T read", XRange: [2]float64{0, r.TMax}, YRange: [2]float64{0, r.TMax}, Series: []report.Series{line, diagonal}, Legend: report.TopLeft}}}}, t)
 	return nil
@@ -386,8 +386,8 @@ func (r *results) thermometerSection() error {
 func (r *results) spectra() {
 	t := document.Table{Name: "iso-spectrum", Caption: "Eigenvalues of W Wᵀ of the ±1 weights of each machine, the largest first.",
 		Columns: []string{"set", "units", "N", "machine", "number", "eigenvalue"}}
-	left := report.Plot{Title: "all temperatures", X: "number", Y: "eigenvalue", LogY: true, Legend: report.TopRight}
-	right := report.Plot{Title: fmt.Sprintf("N = %d", r.middle()), X: "number", Y: "eigenvalue", LogY: true, Legend: report.TopRight}
+	left := report.Plot{Title: "all temperatures", X: "number", Y: "eigenvalue", LogY: true, Legend: report.BottomLeft}
+	right := report.Plot{Title: fmt.Sprintf("N = %d", r.middle()), X: "number", Y: "eigenvalue", LogY: true, Legend: report.BottomLeft}
 	for _, m := range r.machines() {
 		s := report.Series{Style: report.Points, Size: 1.2}
 		for i, x := range r.files[m.String()].Spectrum {

@@ -43,7 +43,7 @@ func (e *iso) draw(ctx context.Context) error {
 				return err
 			}
 			e.log("%s: %d of %d×%d spins (%v)", part.name, e.Temperatures*part.count, e.Lattice, e.Lattice, took(began))
-			return npy.WriteFile(e.path(file), spins, e.Temperatures, part.count, e.Lattice, e.Lattice)
+			return npy.WriteFile(e.path(file), spins, e.Temperatures*part.count, e.Lattice, e.Lattice)
 		}); err != nil {
 			return err
 		}
