@@ -14,23 +14,7 @@ import (
 	"kadanoff/model/stats"
 	"kadanoff/model/thermometer"
 	"kadanoff/spin"
-	"kadanoff/spin/philox"
 )
-
-// The two kinds of flow through a machine.
-const (
-	sampled   = "sampled"    // v → h → v, each unit drawn from its conditional probability
-	meanField = "mean-field" // eqs 50 and 51: each unit is its conditional mean
-)
-
-// bootstraps is the number of replicas that errors come from.
-const bootstraps = 200
-
-// estimate is a value with its error.
-type estimate struct {
-	Value number `json:"value"`
-	Error number `json:"error"`
-}
 
 // point is what configurations that started at one temperature have come to
 // after some steps: means over the configurations with their standard errors.
@@ -78,16 +62,6 @@ type flowFile struct {
 	Uniform number `json:"uniform"`
 }
 
-// recorded lists the steps after which the flow is looked at: the first ones,
-// then further and further apart, and the last.
-func recorded(steps int) []int {
-	var out []int
-	for n := 0; n < steps; n = max(n+1, n*3/2) {
-		out = append(out, n)
-	}
-	return append(out, steps)
-}
-
 // starts returns which temperatures of the grid flows start from.
 func (s *Iso) starts() []int {
 	n := min(7, s.Temperatures)
@@ -127,12 +101,12 @@ func (e *iso) flows(ctx context.Context) error {
 	return e.each(ctx, len(list), func(ctx context.Context, be backend.Backend, i int) error {
 		m := list[i]
 		return e.step("flow-"+m.String(), []string{flowPath(m)}, func() error {
-			network, w, err := e.network(m)
+			network, w, err := load(e.path(modelPath(m)), e.Lattice*e.Lattice, m.hidden)
 			if err != nil {
 				return err
 			}
 			var out flowFile
-			if out.Spectrum, out.Uniform, err = spectrum(w, e.Lattice*e.Lattice, m.hidden); err != nil {
+			if out.Spectrum, out.Uniform, err = spectrum(w.W, e.Lattice*e.Lattice, m.hidden); err != nil {
 				return fmt.Errorf("machine %v: %w", m, err)
 			}
 			for _, kind := range []string{sampled, meanField} {
@@ -178,7 +152,7 @@ func (e *iso) flow(ctx context.Context, be backend.Backend, th *thermometer.Ther
 			x[k*e.Fresh*sites+i] = float64(s)
 		}
 	}
-	next, closing, err := e.stepper(be, network, m, kind, x)
+	next, closing, err := stepper(be, network, kind, seedOf(e.Seed, "flow "+m.String()), x)
 	if err != nil {
 		return nil, err
 	}
@@ -230,47 +204,6 @@ func (e *iso) flow(ctx context.Context, be backend.Backend, th *thermometer.Ther
 	return p, p.conclude(readings, last, energies, e.Fresh, seedOf(e.Seed, fmt.Sprintf("bootstrap %v %s", m, kind)))
 }
 
-// stepper returns a function that takes configurations, [chain][site], one step
-// of a flow further.
-func (e *iso) stepper(be backend.Backend, network *spin.Network, m machine, kind string, x []float64) (next func(context.Context) error, closing func(), err error) {
-	sites := network.Layers[0]
-	chains := len(x) / sites
-	if kind == meanField {
-		return func(ctx context.Context) error {
-			return be.Means(ctx, backend.MeansJob{Network: network, Chains: chains, Steps: 1, Visible: x})
-		}, func() {}, nil
-	}
-	s, err := be.NewSampler(backend.SamplerSpec{Network: network, Chains: chains, Seed: seedOf(e.Seed, "flow "+m.String()), Stream: philox.Gibbs})
-	if err != nil {
-		return nil, nil, err
-	}
-	// The hidden units are drawn first: what they are here is of no account.
-	state := spin.NewBatch(network.Units(), chains)
-	for c := range chains {
-		for i := range sites {
-			state.Set(i, c, x[c*sites+i] > 0)
-		}
-	}
-	if err := s.SetState(state); err != nil {
-		s.Close()
-		return nil, nil, err
-	}
-	return func(ctx context.Context) error {
-		if err := s.Sweep(ctx, 1); err != nil {
-			return err
-		}
-		if err := s.State(state); err != nil {
-			return err
-		}
-		for c := range chains {
-			for i := range sites {
-				x[c*sites+i] = float64(state.Spin(i, c))
-			}
-		}
-		return nil
-	}, func() { s.Close() }, nil
-}
-
 // observe returns the energy a site and the absolute magnetisation of a
 // configuration, which may be of means.
 func observe(x []float64, side int) (energy, abs float64) {
@@ -284,18 +217,6 @@ func observe(x []float64, side int) (energy, abs float64) {
 	}
 	n := float64(len(x))
 	return e / n, math.Abs(m) / n
-}
-
-// average returns the mean of independent numbers with its standard error.
-func average(x []float64) estimate {
-	var mean, square float64
-	for i, v := range x {
-		d := v - mean
-		mean += d / float64(i+1)
-		square += float64(d * (v - mean))
-	}
-	n := float64(len(x))
-	return estimate{number(mean), number(math.Sqrt(square / (n - 1) / n))}
 }
 
 // picture writes a configuration as + and -.

@@ -15,10 +15,8 @@ import (
 
 	"kadanoff/backend"
 	"kadanoff/model/ising"
-	"kadanoff/model/modelfile"
 	"kadanoff/model/npy"
 	"kadanoff/model/thermometer"
-	"kadanoff/spin"
 	"kadanoff/train"
 )
 
@@ -198,25 +196,4 @@ func (e *iso) train(ctx context.Context) error {
 			return nil
 		})
 	})
-}
-
-// network loads a machine as a job of the backend, and its ±1 weights.
-func (e *iso) network(m machine) (*spin.Network, []float32, error) {
-	path := e.path(modelPath(m))
-	file, err := modelfile.Load(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if file.RBM == nil || file.RBM.Visible != e.Lattice*e.Lattice || file.RBM.Hidden != m.hidden {
-		return nil, nil, fmt.Errorf("%s: not the machine that was trained", path)
-	}
-	r, _, err := file.RBM.Spin()
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	q, err := spin.Quantize(spin.RBM(r.Visible, r.Hidden, r.W, r.B, r.C))
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return q, r.W, nil
 }

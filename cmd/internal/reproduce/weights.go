@@ -8,8 +8,8 @@ import (
 
 	"gonum.org/v1/gonum/optimize"
 
+	"kadanoff/cmd/internal/experiment"
 	"kadanoff/exact"
-	"kadanoff/model/rbm"
 	"kadanoff/model/rg"
 	"kadanoff/report"
 )
@@ -71,19 +71,6 @@ func uniformMachine(m, n int, w float64) exact.RBM {
 		r.W[i] = w
 	}
 	return r
-}
-
-func toExact(r *rbm.RBM) exact.RBM {
-	e := exact.RBM{Visible: r.Visible, Hidden: r.Hidden}
-	for _, part := range []struct {
-		to   *[]float64
-		from []float32
-	}{{&e.W, r.W}, {&e.B, r.B}, {&e.C, r.C}} {
-		for _, x := range part.from {
-			*part.to = append(*part.to, float64(x))
-		}
-	}
-	return e
 }
 
 // fullWeights shows what uniform weights cannot do and full weights can.
@@ -172,7 +159,7 @@ func fullWeights(b *builder) error {
 	if err != nil {
 		return err
 	}
-	kl, _, err := toExact(bond).Divergence(q)
+	kl, _, err := experiment.Exact(bond).Divergence(q)
 	if err != nil {
 		return err
 	}
@@ -186,7 +173,7 @@ func fullWeights(b *builder) error {
 		if err != nil {
 			return err
 		}
-		kl, _, err := toExact(r).Divergence(q)
+		kl, _, err := experiment.Exact(r).Divergence(q)
 		if err != nil {
 			return err
 		}
