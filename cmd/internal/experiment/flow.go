@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"sort"
 
+	"gonum.org/v1/gonum/interp"
 	"gonum.org/v1/gonum/mat"
 
 	"kadanoff/backend"
@@ -325,34 +325,35 @@ func spectrum(w []float32, visible, hidden int) ([]number, number, error) {
 }
 
 // energies turns energies of a torus into temperatures.
-type energies struct{ t, e []float64 }
+type energies struct {
+	t    interp.FritschButland // of the energy a site
+	most float64               // last energy of the table
+}
 
-// newEnergies tabulates Kaufman's energy up to twice tMax in steps of 1/100, fine
-// enough for an error of 1e-4 of a temperature.
+// newEnergies tabulates Kaufman's energy up to twice tMax, finely enough for an
+// error of 1e-4 of a temperature from T = 0.5 up.
 func newEnergies(side int, tMax float64) (*energies, error) {
-	const step = 0.01
-	out := &energies{t: []float64{0}, e: []float64{-2}}
-	for t := 0.1; t < 2*tMax; t += step * math.Max(1, t/5) {
-		torus, err := exact.NewTorus(side, t)
+	t, e := []float64{0}, []float64{-2}
+	for x := 0.3; x < 2*tMax; x += 0.04 * math.Max(1, x/2) {
+		torus, err := exact.NewTorus(side, x)
 		if err != nil {
 			return nil, err
 		}
-		out.t, out.e = append(out.t, t), append(out.e, torus.Energy())
+		if energy := torus.Energy(); energy > e[len(e)-1] {
+			t, e = append(t, x), append(e, energy)
+		}
 	}
-	return out, nil
+	out := &energies{most: e[len(e)-1]}
+	return out, out.t.Fit(e, t)
 }
 
 // temperature returns the temperature at which the lattice has an energy a
 // site, or NaN beyond the table.
 func (s *energies) temperature(e float64) float64 {
-	i := sort.SearchFloat64s(s.e, e)
-	switch {
-	case i == len(s.e):
+	if e > s.most {
 		return math.NaN()
-	case i == 0:
-		return 0
 	}
-	return s.t[i-1] + (s.t[i]-s.t[i-1])*(e-s.e[i-1])/(s.e[i]-s.e[i-1])
+	return math.Max(0, s.t.Predict(math.Max(e, -2)))
 }
 
 // resample writes n draws with replacement from a list to dst, as counts.

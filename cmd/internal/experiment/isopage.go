@@ -285,16 +285,16 @@ func (r *results) along() {
 
 // readings draws the readings along the flows through the machines of a cell.
 func (r *results) readings(c cell, kind string) report.Plot {
-	plot := report.Plot{Title: c.set.name, X: "step", Y: "T", YRange: [2]float64{0, r.TMax}}
+	plot := report.Plot{Title: c.set.name, X: "1 + step", LogX: true, Y: "T", YRange: [2]float64{0, r.TMax}}
 	for k := range r.starts() {
 		s := report.Series{Style: report.LinePoints, Color: k, Size: 1.6}
 		for i, step := range recorded(r.FlowSteps) {
 			p := r.of(c, kind, func(p *path) estimate { return p.Starts[k].Points[i].Temperature })
-			s.X, s.Y, s.Error = append(s.X, float64(step)), append(s.Y, p.mean), append(s.Error, p.bar())
+			s.X, s.Y, s.Error = append(s.X, float64(1+step)), append(s.Y, p.mean), append(s.Error, p.bar())
 		}
 		plot.Series = append(plot.Series, s)
 	}
-	plot.Series = append(plot.Series, report.Series{X: []float64{0, float64(r.FlowSteps)}, Y: []float64{exact.TcSquare, exact.TcSquare}, Style: report.Dashed, Color: report.Ink})
+	plot.Series = append(plot.Series, report.Series{X: []float64{1, float64(1 + r.FlowSteps)}, Y: []float64{exact.TcSquare, exact.TcSquare}, Style: report.Dashed, Color: report.Ink})
 	return plot
 }
 
@@ -444,11 +444,11 @@ func (r *results) uniformSection() {
 		t.Rows = append(t.Rows, []any{u.Set, u.Hidden, float64(u.W.Value), float64(u.W.Error), float64(u.Exact), float64(u.Critical), float64(u.Gain.Value), float64(u.Gain.Error), first,
 			float64(u.Fixed.Value), float64(u.Fixed.Error), m.mean, m.err, to})
 	}
-	trained := report.Plot{Title: "trained, mean field", X: "step", Y: "|m|", YRange: [2]float64{0, 1.02}}
-	uniform := report.Plot{Title: "uniform, exact", X: "step", Y: "|m|", YRange: [2]float64{0, 1.02}}
+	trained := report.Plot{Title: "trained, mean field", X: "1 + step", LogX: true, Y: "|m|", YRange: [2]float64{0, 1.02}}
+	uniform := report.Plot{Title: "uniform, exact", X: "1 + step", LogX: true, Y: "|m|", YRange: [2]float64{0, 1.02}}
 	x := make([]float64, r.FlowSteps+1)
 	for i := range x {
-		x[i] = float64(i)
+		x[i] = float64(1 + i)
 	}
 	for _, u := range r.theory {
 		if u.Set != "all" || u.Hidden != r.middle() {
@@ -459,12 +459,12 @@ func (r *results) uniformSection() {
 			s := report.Series{Style: report.LinePoints, Color: k, Size: 1.6}
 			for i, step := range steps {
 				p := r.of(r.reference(), meanField, func(p *path) estimate { return p.Starts[k].Points[i].Abs })
-				s.X, s.Y, s.Error = append(s.X, float64(step)), append(s.Y, p.mean), append(s.Error, p.bar())
+				s.X, s.Y, s.Error = append(s.X, float64(1+step)), append(s.Y, p.mean), append(s.Error, p.bar())
 			}
 			trained.Series = append(trained.Series, s)
 			uniform.Series = append(uniform.Series, report.Series{X: x, Y: f.Flow(s.Y[0], r.FlowSteps), Color: k})
 		}
-		uniform.Series = append(uniform.Series, report.Series{X: []float64{0, float64(r.FlowSteps)}, Y: []float64{float64(u.Fixed.Value), float64(u.Fixed.Value)}, Style: report.Dashed, Color: report.Ink})
+		uniform.Series = append(uniform.Series, report.Series{X: []float64{1, float64(1 + r.FlowSteps)}, Y: []float64{float64(u.Fixed.Value), float64(u.Fixed.Value)}, Style: report.Dashed, Color: report.Ink})
 	}
 	r.doc.Section("The exact theory of uniform machines",
 		"A machine with one weight for all pairs sees nothing but the magnetisation. Its best weight for a training set is the root of an equation in one unknown, and its mean-field flow (eqs 75–77) goes to order, ±m*, where W²MN > 1.",

@@ -32,7 +32,7 @@ type estimate struct {
 // then further and further apart, and the last.
 func recorded(steps int) []int {
 	var out []int
-	for n := 0; n < steps; n = max(n+1, n*3/2) {
+	for n := 0; n < steps && (n < 4 || n*5/4 < steps); n = max(n+1, n*3/2) {
 		out = append(out, n)
 	}
 	return append(out, steps)
