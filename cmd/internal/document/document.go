@@ -43,8 +43,10 @@ func (d *Document) Section(title, text string, figures []report.Figure, tables .
 // Attach adds tables that are not on the page.
 func (d *Document) Attach(tables ...Table) { d.tables = append(d.tables, tables...) }
 
-// Append adds the sections and tables of another document.
+// Append adds another document: its title and lead as a section, and all its
+// sections and tables.
 func (d *Document) Append(other *Document) {
+	d.Section(other.Page.Title, other.Page.Lead, nil)
 	d.Page.Sections = append(d.Page.Sections, other.Page.Sections...)
 	d.tables = append(d.tables, other.tables...)
 }

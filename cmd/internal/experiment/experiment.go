@@ -91,6 +91,20 @@ func (o *Options) each(ctx context.Context, n int, f func(ctx context.Context, b
 	return stopped
 }
 
+// carryOut takes steps one after another. An interruption is the context's own
+// error, whatever a step says about it.
+func carryOut(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return err
+		}
+	}
+	return nil
+}
+
 // pack returns configurations of ±1, [rows][width], as a source to train on.
 func pack(spins []int8, width int) (train.Source, error) {
 	stride := (width + 63) / 64

@@ -257,10 +257,8 @@ func RunIso(ctx context.Context, s Iso, o Options) (*document.Document, *IsoSumm
 		return nil, nil, err
 	}
 	e := &iso{Iso: s, Options: o, store: kept}
-	for _, step := range []func(context.Context) error{e.draw, e.thermometer, e.train, e.flows, e.theory} {
-		if err := step(ctx); err != nil {
-			return nil, nil, err
-		}
+	if err := carryOut(ctx, e.draw, e.thermometer, e.train, e.flows, e.theory); err != nil {
+		return nil, nil, err
 	}
 	return e.report()
 }

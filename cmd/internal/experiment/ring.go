@@ -160,10 +160,8 @@ func RunRing(ctx context.Context, s Ring, o Options) (*document.Document, *RingS
 		return nil, nil, err
 	}
 	e := &ring{Ring: s, Options: o, store: kept}
-	for _, step := range []func(context.Context) error{e.draw, e.train, e.flows} {
-		if err := step(ctx); err != nil {
-			return nil, nil, err
-		}
+	if err := carryOut(ctx, e.draw, e.train, e.flows); err != nil {
+		return nil, nil, err
 	}
 	return e.report(ctx)
 }

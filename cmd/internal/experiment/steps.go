@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"kadanoff/backend"
@@ -177,8 +176,6 @@ func (e *iso) train(ctx context.Context) error {
 		}
 	}
 	list := e.machines()
-	var mu sync.Mutex
-	done := 0
 	return e.each(ctx, len(list), func(ctx context.Context, be backend.Backend, i int) error {
 		m := list[i]
 		return e.step("train-"+m.String(), []string{modelPath(m)}, func() error {
@@ -189,10 +186,7 @@ func (e *iso) train(ctx context.Context) error {
 			}); err != nil {
 				return fmt.Errorf("training %v: %w", m, err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			done++
-			e.log("machine %v: trained (%v), %d of %d", m, took(began), done, len(list))
+			e.log("machine %v: trained (%v), %d of %d", m, took(began), i+1, len(list))
 			return nil
 		})
 	})

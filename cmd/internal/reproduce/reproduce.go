@@ -1,5 +1,5 @@
 // Package reproduce makes the figures and tables of the thesis, and what lies
-// beyond them, from exact values.
+// beyond them: from exact values, and from experiments of package experiment.
 package reproduce
 
 import (
@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 
+	"kadanoff/backend"
 	"kadanoff/cmd/internal/document"
 	"kadanoff/report"
 )
@@ -17,6 +18,8 @@ type Options struct {
 	Quick   bool   // coarser grids and smaller lattices
 	Seed    uint64 // of the sampled configurations and of starting weights
 	Threads int    // 0 for all cores
+	// Open opens the backend that experiments run on, with a number of threads.
+	Open func(threads int) (backend.Backend, error)
 }
 
 // table is short for a table of the document.
@@ -37,7 +40,7 @@ func Build(ctx context.Context, o Options) (*document.Document, error) {
 	b := &builder{Options: o, ctx: ctx, Document: &document.Document{Page: report.Page{
 		Title: "The renormalization group and restricted Boltzmann machines",
 		Lead: "Figures and tables of the thesis “Renormalization Group connected to Neural Networks”, redrawn from exact values, " +
-			"and what it left open. M and N are the numbers of visible and hidden units, K = J/T, T in units of J/k_B; " +
+			"and what it left open; at the end the experiments that it starts from, in one and two dimensions. M and N are the numbers of visible and hidden units, K = J/T, T in units of J/k_B; " +
 			"a uniform RBM has one weight W for all pairs and no biases.",
 		Foot: "Every number on this page is computed by the program that made it; tables/ has them with all digits, figures/ has the figures.",
 	}}}
@@ -45,6 +48,7 @@ func Build(ctx context.Context, o Options) (*document.Document, error) {
 		neuron, decimation, decimatedConfigurations,
 		matching, sizes, divergence, flows, ranges,
 		criticalCouplings, fullWeights, contrastiveDivergence,
+		rings, lattices,
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
