@@ -333,7 +333,9 @@ func (r *results) distributions() {
 			numbers[i] = i
 		}
 		for j, i := range pick(numbers, 4) {
-			plot.Series = append(plot.Series, report.Series{Name: fmt.Sprint("step ", steps[i]), X: grid, Y: at(r.reference(), k, i), Color: j})
+			y := at(r.reference(), k, i)
+			plot.Series = append(plot.Series, report.Series{Name: fmt.Sprint("step ", steps[i]), X: grid, Y: y, Color: j})
+			plot.YRange[1] = math.Max(plot.YRange[1], 1.5*slices.Max(y)) // room for the legend
 		}
 		return plot
 	}
