@@ -166,17 +166,44 @@ func (r *results) ends() *IsoSummary {
 		text += set.name + ", " + r.says(set)
 	}
 	all := r.of(r.reference(), sampled, func(p *path) estimate { return p.End })
-	text += fmt.Sprintf(". Trained on all temperatures with N = %d, the sampled flow ends where the thermometer reads %.3f ± %.3f (T_c = %.3f). "+
+	memory := r.of(r.reference(), sampled, func(p *path) estimate { return p.Memory })
+	text += fmt.Sprintf(". Trained on all temperatures with N = %d, the sampled flow ends where the thermometer reads %.3f ± %.3f, which is %.1f standard errors from T_c = %.3f, and the starts lie %.3f ± %.3f apart. "+
 		"A flow of samples that went on forever would draw from the machine's own distribution: of a perfect machine this would be the training set, whatever the start.",
-		r.middle(), all.mean, all.bar(), exact.TcSquare)
+		r.middle(), all.mean, all.bar(), (all.mean-exact.TcSquare)/all.bar(), exact.TcSquare, memory.mean, memory.bar())
 	series = append(series, report.Series{Name: "T_c", X: []float64{x[0], x[len(x)-1]}, Y: []float64{exact.TcSquare, exact.TcSquare}, Style: report.Dashed, Color: report.Ink})
 	var figures []report.Figure
 	if len(x) > 1 {
 		figures = []report.Figure{{Name: "iso-sizes", Caption: "What the thermometer reads at the end of the flow against the number of hidden units; machines trained on all temperatures.",
 			Panels: []report.Plot{{X: "hidden units", Y: "T", LogX: true, YRange: [2]float64{0, r.TMax}, Legend: report.TopRight, Series: series}}, Height: 250}}
 	}
-	r.doc.Section("Where the flow goes", text, figures, t)
+	r.doc.Section("Where the flow goes", text, figures, t, r.differences())
 	return sum
+}
+
+// differences holds ends of flows against each other: with the temperature
+// nearest to T_c in the training set and without, and in both conventions.
+func (r *results) differences() document.Table {
+	t := document.Table{Name: "iso-differences", Caption: "Differences between ends of the flow: without the temperature nearest to T_c in the training set less with it, and {0,1} less ±1 units; the error is the larger of the two, for both together; of few machines it is itself uncertain.",
+		Columns: []string{"difference", "units or set", "flow", "T", "error", "standard errors"}}
+	sets := map[string]trainingSet{}
+	for _, set := range r.sets() {
+		sets[set.name] = set
+	}
+	add := func(name, of, kind string, a, b cell) {
+		end := func(c cell) pooled { return r.of(c, kind, func(p *path) estimate { return p.End }) }
+		x, y := end(a), end(b)
+		d, e := x.mean-y.mean, math.Hypot(x.bar(), y.bar())
+		t.Rows = append(t.Rows, []any{name, of, kind, d, e, d / e})
+	}
+	for _, kind := range []string{sampled, meanField} {
+		for _, units := range []modelfile.Units{modelfile.Spin, modelfile.Binary} {
+			add("cut less all", string(units), kind, cell{sets["cut"], units, r.middle()}, cell{sets["all"], units, r.middle()})
+		}
+		for _, set := range r.sets() {
+			add("{0,1} less ±1", set.name, kind, cell{set, modelfile.Binary, r.middle()}, cell{set, modelfile.Spin, r.middle()})
+		}
+	}
+	return t
 }
 
 // reference is the kind of machine that figures show.
