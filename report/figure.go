@@ -40,8 +40,9 @@ type Series struct {
 	Name  string // in the legend; none if empty
 	X, Y  []float64
 	Style Style
-	Color int     // index of the palette; Ink is the colour of text
-	Size  float64 // radius of points in typographic points; 0 means 2.5
+	Color int       // index of the palette; Ink is the colour of text
+	Size  float64   // radius of points in typographic points; 0 means 2.5
+	Error []float64 // of each ordinate, drawn as a bar of ± it; nil for none
 }
 
 // Ink is the Color of text and axes.
@@ -51,6 +52,15 @@ const Ink = -1
 type Label struct {
 	X, Y float64
 	Text string
+}
+
+// Cells is a picture of square cells, such as a configuration of spins: those
+// that are On are filled. X and Y are its lower left corner and Size the side of
+// a cell, in the coordinates of the plot.
+type Cells struct {
+	X, Y, Size float64
+	Columns    int
+	On         []bool // row by row, the uppermost first
 }
 
 // Corner is where a legend stands.
@@ -71,6 +81,7 @@ type Plot struct {
 	XRange, YRange [2]float64 // {0, 0} means what the series need
 	Series         []Series
 	Labels         []Label
+	Cells          []Cells
 	Legend         Corner
 	NoAxes         bool // a drawing rather than a diagram
 }
@@ -254,6 +265,12 @@ func (p *Plot) build(small bool) (*plot.Plot, error) {
 			return nil, err
 		}
 	}
+	for _, c := range p.Cells {
+		if c.Columns < 1 || len(c.On)%c.Columns != 0 {
+			return nil, fmt.Errorf("%d cells are no picture of %d columns", len(c.On), c.Columns)
+		}
+		g.Add(cells{c})
+	}
 	if len(p.Labels) > 0 {
 		points := plotter.XYLabels{}
 		for _, l := range p.Labels {
@@ -284,8 +301,11 @@ func (p *Plot) build(small bool) (*plot.Plot, error) {
 
 // add draws a series in runs of finite points within the plot's ranges.
 func (p *Plot) add(g *plot.Plot, s Series) error {
-	if len(s.X) != len(s.Y) {
-		return fmt.Errorf("series %q has %d abscissae and %d ordinates", s.Name, len(s.X), len(s.Y))
+	if len(s.X) != len(s.Y) || s.Error != nil && len(s.Error) != len(s.Y) {
+		return fmt.Errorf("series %q has %d abscissae, %d ordinates and %d errors", s.Name, len(s.X), len(s.Y), len(s.Error))
+	}
+	if s.Error != nil {
+		g.Add(bars{s, p})
 	}
 	named := s.Name == ""
 	for _, run := range p.runs(s) {
@@ -354,6 +374,91 @@ func (p *Plot) runs(s Series) []plotter.XYs {
 		runs[len(runs)-1] = append(runs[len(runs)-1], plotter.XY{X: x, Y: s.Y[i]})
 	}
 	return runs
+}
+
+// cells draws a picture, neighbouring cells of a row as one.
+type cells struct{ Cells }
+
+// Plot implements plot.Plotter.
+func (s cells) Plot(c draw.Canvas, g *plot.Plot) {
+	x, y := g.Transforms(&c)
+	rows := len(s.On) / s.Columns
+	// Neighbouring boxes overlap a little, so that no seam shows between them.
+	box := func(from, to, top int, bottom float64) []vg.Point {
+		left, right := x(s.X+float64(from)*s.Size), x(s.X+float64(to)*s.Size)
+		up, down := y(s.Y+float64(rows-top)*s.Size), y(s.Y+(float64(rows)-bottom)*s.Size)
+		return []vg.Point{{X: left, Y: down}, {X: right, Y: down}, {X: right, Y: up}, {X: left, Y: up}, {X: left, Y: down}}
+	}
+	for r := range rows {
+		row := s.On[r*s.Columns : (r+1)*s.Columns]
+		for from := 0; from < len(row); {
+			to := from
+			for to < len(row) && row[to] {
+				to++
+			}
+			if to > from {
+				c.FillPolygon(ink, box(from, to, r, math.Min(float64(r)+1.05, float64(rows))))
+			}
+			from = to + 1
+		}
+	}
+	c.StrokeLines(draw.LineStyle{Color: ink, Width: 0.4}, box(0, s.Columns, 0, float64(rows)))
+}
+
+// DataRange implements plot.DataRanger.
+func (s cells) DataRange() (xmin, xmax, ymin, ymax float64) {
+	return s.X, s.X + float64(s.Columns)*s.Size, s.Y, s.Y + float64(len(s.On)/s.Columns)*s.Size
+}
+
+// bars draws the errors of a series.
+type bars struct {
+	Series
+	of *Plot
+}
+
+// Plot implements plot.Plotter.
+func (b bars) Plot(c draw.Canvas, g *plot.Plot) {
+	x, y := g.Transforms(&c)
+	style := draw.LineStyle{Color: colorOf(b.Color), Width: 0.9}
+	for i, e := range b.Error {
+		low, high, ok := b.ends(i, e)
+		if !ok {
+			continue
+		}
+		at := x(b.X[i])
+		c.StrokeLine2(style, at, y(low), at, y(high))
+		for _, end := range []float64{low, high} {
+			c.StrokeLine2(style, at-2, y(end), at+2, y(end))
+		}
+	}
+}
+
+// ends returns the ends of a bar, cut off at the ranges of the plot.
+func (b bars) ends(i int, e float64) (low, high float64, ok bool) {
+	p, v := b.of, b.Y[i]
+	if !(e > 0) || math.IsInf(e, 0) || len(p.runs(Series{X: b.X[i : i+1], Y: b.Y[i : i+1]})) == 0 {
+		return 0, 0, false
+	}
+	low, high = v-e, v+e
+	if p.YRange != [2]float64{} {
+		low, high = math.Max(low, p.YRange[0]), math.Min(high, p.YRange[1])
+	}
+	if p.LogY && low <= 0 {
+		low = v
+	}
+	return low, high, true
+}
+
+// DataRange implements plot.DataRanger.
+func (b bars) DataRange() (xmin, xmax, ymin, ymax float64) {
+	xmin, xmax, ymin, ymax = math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
+	for i, e := range b.Error {
+		if low, high, ok := b.ends(i, e); ok {
+			xmin, xmax = math.Min(xmin, b.X[i]), math.Max(xmax, b.X[i])
+			ymin, ymax = math.Min(ymin, low), math.Max(ymax, high)
+		}
+	}
+	return xmin, xmax, ymin, ymax
 }
 
 // arrows draws an arrow from each point to the next.

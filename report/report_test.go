@@ -19,10 +19,11 @@ func sample() Figure {
 			{Name: "none", X: []float64{-1}, Y: []float64{1}},
 		}},
 		{X: "m", XRange: [2]float64{-1, 1}, YRange: [2]float64{-1, 1}, Labels: []Label{{0, 0, "m = 0"}}, Series: []Series{
-			{Name: "points", X: []float64{0, 0.5, 7}, Y: []float64{0, 0.5, 0.2}, Style: LinePoints, Color: 6},
+			{Name: "points", X: []float64{0, 0.5, 7}, Y: []float64{0, 0.5, 0.2}, Style: LinePoints, Color: 6, Error: []float64{0.1, nan, 0.1}},
 			{X: []float64{0, 0.5, 0.5}, Y: []float64{0, 0, 0}, Style: Arrows, Color: Ink},
 		}},
-		{NoAxes: true, Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 2}, Style: Points, Size: 9}}},
+		{NoAxes: true, Cells: []Cells{{Size: 1, Columns: 2, On: []bool{true, true, false, true}}},
+			Series: []Series{{X: []float64{1, 2}, Y: []float64{1, 2}, Style: Points, Size: 9}}},
 	}}
 }
 
@@ -67,7 +68,8 @@ func TestFigureFiles(t *testing.T) {
 }
 
 func TestBadFigures(t *testing.T) {
-	for _, f := range []Figure{{Name: "empty"}, {Name: "uneven", Panels: []Plot{{Series: []Series{{X: []float64{1}, Y: nil}}}}}} {
+	for _, f := range []Figure{{Name: "empty"}, {Name: "cells", Panels: []Plot{{Cells: []Cells{{Columns: 2, On: make([]bool, 3)}}}}},
+		{Name: "errors", Panels: []Plot{{Series: []Series{{X: []float64{1}, Y: []float64{1}, Error: []float64{1, 2}}}}}}, {Name: "uneven", Panels: []Plot{{Series: []Series{{X: []float64{1}, Y: nil}}}}}} {
 		if _, err := f.SVG(); err == nil || !strings.Contains(err.Error(), f.Name) {
 			t.Errorf("figure %s: %v", f.Name, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kadanoff/cmd/internal/cli"
+	"kadanoff/cmd/internal/document"
 	"kadanoff/cmd/internal/reproduce"
 )
 
@@ -21,17 +22,20 @@ func newReproduce(o *cli.Options) *cobra.Command {
 		Use:   "reproduce",
 		Short: "Every figure and table of the thesis, and what lies beyond",
 		Long: "Computes every figure and table of the thesis, and what lies beyond, and writes them to --out:\n" +
-			"index.html, figures/*.svg and *.png, tables/*.json. The page opens without a network.",
+			"index.html, figures/*.svg and *.png, tables/*.json. The page opens without a network.\n" +
+			"At the end stand the experiments of kadanoff experiment ring and, smaller, kadanoff experiment iso.",
 		Example: "  kadanoff reproduce --out thesis\n  kadanoff reproduce --out thesis --quick",
 		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
 				return cli.Usage("kadanoff reproduce needs --out: a folder to write to")
 			}
-			if err := reproduce.Check(out); err != nil {
+			if err := document.Check(out); err != nil {
 				return outError(cmd.Context(), out, err)
 			}
-			r, err := reproduce.Build(cmd.Context(), reproduce.Options{Quick: quick, Seed: o.Seed, Threads: o.Threads})
+			r, err := reproduce.Build(cmd.Context(), reproduce.Options{
+				Quick: quick, Seed: o.Seed, Threads: o.Threads, Open: experimentOptions(cmd, o, out).Open,
+			})
 			if err != nil {
 				return err
 			}

@@ -14,15 +14,15 @@ func decimation(b *builder) error {
 	flow := rg.Flow(2, 0, 6)
 	line := report.Series{Style: report.Line, Color: report.Ink, X: []float64{0, 1}, Y: []float64{0, 0}}
 	arrows := report.Series{Style: report.Arrows, Color: 0}
-	t := table{name: "decimation", caption: "Decimation from K = 2: each step halves the number of spins and the correlation length ξ.",
-		columns: []string{"step", "K", "K0", "tanh K", "ξ"}}
+	t := table{Name: "decimation", Caption: "Decimation from K = 2: each step halves the number of spins and the correlation length ξ.",
+		Columns: []string{"step", "K", "K0", "tanh K", "ξ"}}
 	for _, p := range flow {
 		arrows.X, arrows.Y = append(arrows.X, math.Tanh(p.K)), append(arrows.Y, 0)
-		t.rows = append(t.rows, []any{p.Step, p.K, p.K0, math.Tanh(p.K), rg.CorrelationLength(p.K)})
+		t.Rows = append(t.Rows, []any{p.Step, p.K, p.K0, math.Tanh(p.K), rg.CorrelationLength(p.K)})
 	}
 	dot := report.Series{Style: report.Points, Color: 0, X: arrows.X[:1], Y: arrows.Y[:1], Size: 3.5}
 	ends := report.Series{Style: report.Points, Color: 1, X: []float64{0, 1}, Y: []float64{0, 0}, Size: 5}
-	b.section("Figure 2: decimation of the Ising ring",
+	b.Section("Figure 2: decimation of the Ising ring",
 		"Summing out every second spin takes K to K′ with tanh K′ = tanh²K. Only K = 0 and K = ∞ stay; everything else flows to K = 0, the paramagnet.",
 		[]report.Figure{{
 			Name: "figure-2-rg-flow", Caption: "Flow of the coupling, from K = 2, on the scale of tanh K: the fixed point K = ∞ is unstable, K = 0 stable.",
@@ -41,9 +41,9 @@ func decimatedConfigurations(b *builder) error {
 	const size, k = 64, 1.
 	chains := b.pick(20000, 2000)
 	states := sampleRings(chains, size, k, b.Seed)
-	t := table{name: "decimated-configurations",
-		caption: "K measured in sampled rings (K = 1, 64 spins) of which every second spin is dropped, against the decimation of K; the deviation in standard errors.",
-		columns: []string{"spins", "K measured", "K decimated", "standard errors"}}
+	t := table{Name: "decimated-configurations",
+		Caption: "K measured in sampled rings (K = 1, 64 spins) of which every second spin is dropped, against the decimation of K; the deviation in standard errors.",
+		Columns: []string{"spins", "K measured", "K decimated", "standard errors"}}
 	want := k
 	for n := size; n >= 4; n /= 2 {
 		got, err := rg.MeasureCoupling(states, n)
@@ -56,13 +56,13 @@ func decimatedConfigurations(b *builder) error {
 			return err
 		}
 		information := float64(chains) * float64(n) * r.SpecificHeat() / (want * want)
-		t.rows = append(t.rows, []any{n, got, want, (got - want) * math.Sqrt(information)})
+		t.Rows = append(t.Rows, []any{n, got, want, (got - want) * math.Sqrt(information)})
 		if states, err = rg.DecimateSpins(states, n); err != nil {
 			return err
 		}
 		want = rg.Decimate(want)
 	}
-	b.section("Decimation of configurations",
+	b.Section("Decimation of configurations",
 		"The same flow in sampled configurations: nothing is summed, spins are dropped, and the coupling is measured in those that stay.", nil, t)
 	return nil
 }

@@ -26,8 +26,8 @@ func flows(b *builder) error {
 		return err
 	}
 	right := report.Plot{Title: "trained RBM", X: "step", Y: "m", YRange: [2]float64{-1.02, 1.02}}
-	t := table{name: "flow", caption: "Flow of the magnetisation through the RBM matched to the ring, M = 8, N = 4: to ±m* where W²MN > 1.",
-		columns: []string{"K", "W", "W²MN", "m*", "multiplier"}}
+	t := table{Name: "flow", Caption: "Flow of the magnetisation through the RBM matched to the ring, M = 8, N = 4: to ±m* where W²MN > 1.",
+		Columns: []string{"K", "W", "W²MN", "m*", "multiplier"}}
 	critical, err := crossing(m, n, rg.CriticalW(m, n), 0, 4, false, d.At)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func flows(b *builder) error {
 			return err
 		}
 		fixed, multiplier := f.FixedPoint()
-		t.rows = append(t.rows, []any{k, w, w * w * m * n, fixed, multiplier})
+		t.Rows = append(t.Rows, []any{k, w, w * w * m * n, fixed, multiplier})
 		for _, m0 := range []float64{0.25, -0.25} {
 			right.Series = append(right.Series, report.Series{X: x, Y: f.Flow(m0, steps), Style: report.LinePoints, Color: i, Size: 1.8})
 		}
@@ -72,16 +72,16 @@ func flows(b *builder) error {
 			}
 		}
 	}
-	limit := table{name: "flow-large-w", caption: "One step of the flow from V up spins less down spins, M = 8, N = 4, as W grows: the limit is the sign of V, and V = 0 stays 0.",
-		columns: []string{"V", "W = 0.3", "W = 1", "W = 3", "W = ∞"}}
+	limit := table{Name: "flow-large-w", Caption: "One step of the flow from V up spins less down spins, M = 8, N = 4, as W grows: the limit is the sign of V, and V = 0 stays 0.",
+		Columns: []string{"V", "W = 0.3", "W = 1", "W = 3", "W = ∞"}}
 	for v := -8; v <= 8; v += 2 {
 		row := []any{v}
 		for _, w := range []float64{0.3, 1, 3, math.Inf(1)} {
 			row = append(row, rg.UniformFlow{M: m, N: n, W: w}.Step(float64(v)/m))
 		}
-		limit.rows = append(limit.rows, row)
+		limit.Rows = append(limit.Rows, row)
 	}
-	b.section("The two flows side by side",
+	b.Section("The two flows side by side",
 		"Decimation takes every coupling to the disordered fixed point. The flow of a trained uniform RBM does so only where W²MN < 1; "+
 			fmt.Sprintf("above K = %.4g (M = 8, N = 4) it runs away from disorder to two ordered states.", critical),
 		[]report.Figure{
@@ -123,8 +123,8 @@ func ranges(b *builder) error {
 		fixed.Series = append(fixed.Series, report.Series{X: t0, Y: star, Color: i})
 	}
 	weights.Series = append(weights.Series, report.Series{Name: "critical W", X: []float64{0, 12}, Y: []float64{rg.CriticalW(m, n), rg.CriticalW(m, n)}, Style: report.Dashed, Color: report.Ink})
-	t := table{name: "temperature-ranges", caption: "Machines matched to a uniform range of temperatures, M = 8, N = 4.",
-		columns: []string{"T from", "to", "W", "W²MN", "m*", "flow goes to"}}
+	t := table{Name: "temperature-ranges", Caption: "Machines matched to a uniform range of temperatures, M = 8, N = 4.",
+		Columns: []string{"T from", "to", "W", "W²MN", "m*", "flow goes to"}}
 	goes := map[[2]float64]string{}
 	for _, r := range [][2]float64{{0, 0.5}, {0, 1}, {0, 2}, {0, 4}, {0, 6}, {0, 10}, {1, 2}, {1, 6}, {2, 6}} {
 		w, err := matched(r[0], r[1])
@@ -136,10 +136,10 @@ func ranges(b *builder) error {
 		if star > 0 {
 			to = "order"
 		}
-		t.rows = append(t.rows, []any{r[0], r[1], w, w * w * m * n, star, to})
+		t.Rows = append(t.Rows, []any{r[0], r[1], w, w * w * m * n, star, to})
 		goes[r] = to
 	}
-	b.section("Ranges of temperatures",
+	b.Section("Ranges of temperatures",
 		fmt.Sprintf("Trained on temperatures from T1 to T0 at once, the machine depends on whether the critical point T = 0 is among them: "+
 			"on [0, 6] the flow goes to %s, on [1, 6] to %s.", goes[[2]float64{0, 6}], goes[[2]float64{1, 6}]),
 		[]report.Figure{{Name: "temperature-ranges", Caption: "Left, W against the upper end T0 of a range with T = 0 in it and one without. Right, the fixed point of the flow.",

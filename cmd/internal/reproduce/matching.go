@@ -75,7 +75,7 @@ func matching(b *builder) error {
 	if err != nil {
 		return err
 	}
-	b.section("Figure 3: the equation for W",
+	b.Section("Figure 3: the equation for W",
 		fmt.Sprintf("The best weight solves f(W) = g(W, K), the mean of V tanh VW under the RBM and under the ring. At M = 8, N = 4, K = 1 the root is W = %.15g; "+
 			"0.30, read off a graph, belongs to K = %.6f.", root, read),
 		[]report.Figure{{Name: "figure-3-root", Caption: "f and g against W for M = 8, N = 4 at K = 1; the dot is the root.", Panels: []report.Plot{three}}})
@@ -85,15 +85,15 @@ func matching(b *builder) error {
 	if err := b.each(len(ks), func(i int) (err error) { ws[i], err = solve(d, n, ks[i]); return err }); err != nil {
 		return err
 	}
-	t := table{name: "w-of-k", caption: "W(K) at M = 8, N = 4.", columns: []string{"K", "W", "W²MN"}}
+	t := table{Name: "w-of-k", Caption: "W(K) at M = 8, N = 4.", Columns: []string{"K", "W", "W²MN"}}
 	for _, k := range []float64{0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10} {
 		w, err := solve(d, n, k)
 		if err != nil {
 			return err
 		}
-		t.rows = append(t.rows, []any{k, w, w * w * m * n})
+		t.Rows = append(t.Rows, []any{k, w, w * w * m * n})
 	}
-	b.section("Figure 4: W(K)", "The root grows with K, like √K at first and like 2K/N at last.",
+	b.Section("Figure 4: W(K)", "The root grows with K, like √K at first and like 2K/N at last.",
 		[]report.Figure{{Name: "figure-4-w-of-k", Caption: "The weight W against K = βJ for M = 8, N = 4.",
 			Panels: []report.Plot{{X: "K", Y: "W", Series: []report.Series{{X: ks, Y: ws}}}}}}, t)
 
@@ -105,7 +105,7 @@ func matching(b *builder) error {
 		}
 		five.Panels = append(five.Panels, p)
 	}
-	b.section("Figure 5: rising K",
+	b.Section("Figure 5: rising K",
 		"f stays below M tanh MW = g(W, ∞) for every finite W, so the root leaves every bound as K → ∞: at the critical point T = 0 of the ring the weight diverges.",
 		[]report.Figure{five})
 	return nil
@@ -119,8 +119,8 @@ func sizes(b *builder) error {
 	}
 	ks := geometric(1e-4, 30, b.pick(90, 36))
 	plot := report.Plot{X: "K", Y: "W", LogX: true, LogY: true, Legend: report.TopLeft}
-	t := table{name: "w-of-k-sizes", caption: "W(K) for many sizes and its ratio to the asymptotes √(2K/(N(M−1))) at small and 2K/N − ln(M²/8)/2N at large K.",
-		columns: []string{"M", "N", "K", "W", "W / small-K", "W / large-K"}}
+	t := table{Name: "w-of-k-sizes", Caption: "W(K) for many sizes and its ratio to the asymptotes √(2K/(N(M−1))) at small and 2K/N − ln(M²/8)/2N at large K.",
+		Columns: []string{"M", "N", "K", "W", "W / small-K", "W / large-K"}}
 	for i, s := range shapes {
 		m, n := s[0], s[1]
 		d, err := exact.RingDensity(m)
@@ -156,10 +156,10 @@ func sizes(b *builder) error {
 			if x := large(k); x > 0 {
 				ratio = w / x
 			}
-			t.rows = append(t.rows, []any{m, n, k, w, w / small(k), ratio})
+			t.Rows = append(t.Rows, []any{m, n, k, w, w / small(k), ratio})
 		}
 	}
-	b.section("W(K) for many sizes",
+	b.Section("W(K) for many sizes",
 		"Between the two asymptotes a plateau opens as the machine grows: there W²MN is close to 1 − exp(−2K), the value of an infinite ring.",
 		[]report.Figure{{Name: "w-of-k-sizes", Caption: "W(K) for M × N units; dashed, the asymptotes at small and large K.", Panels: []report.Plot{plot}}}, t)
 	return nil
@@ -170,8 +170,8 @@ func divergence(b *builder) error {
 	const m, n = 8, 4
 	w := linear(0, 1, b.pick(160, 60))
 	plot := report.Plot{X: "W", Y: "KL (nats)", Legend: report.TopRight, YRange: [2]float64{0, 5.6}}
-	t := table{name: "divergence", caption: "Kullback–Leibler divergence from the ring to the uniform RBM, M = 8, N = 4, at W = 0 and at the root W(K), in nats.",
-		columns: []string{"K", "W(K)", "KL at W = 0", "KL at W(K)"}}
+	t := table{Name: "divergence", Caption: "Kullback–Leibler divergence from the ring to the uniform RBM, M = 8, N = 4, at W = 0 and at the root W(K), in nats.",
+		Columns: []string{"K", "W(K)", "KL at W = 0", "KL at W(K)"}}
 	d, err := exact.RingDensity(m)
 	if err != nil {
 		return err
@@ -196,9 +196,9 @@ func divergence(b *builder) error {
 		if root < 1 {
 			plot.Series = append(plot.Series, report.Series{X: []float64{root}, Y: []float64{least}, Style: report.Points, Color: i, Size: 3.5})
 		}
-		t.rows = append(t.rows, []any{k, root, kl[0], least})
+		t.Rows = append(t.Rows, []any{k, root, kl[0], least})
 	}
-	b.section("Divergence against W",
+	b.Section("Divergence against W",
 		"The root is the minimum of the divergence and W = 0 its maximum; the minimum is not zero, because uniform weights see nothing of the ring but V.",
 		[]report.Figure{{Name: "divergence", Caption: "KL(ring ‖ RBM) against W; dots, the roots W(K).", Panels: []report.Plot{plot}}}, t)
 	return nil

@@ -39,7 +39,7 @@ func neuron(b *builder) error {
 		y[i] = 1 / (1 + math.Exp(-a[i]))
 	}
 	response.Series = []report.Series{{X: a, Y: y}}
-	b.section("Figure 1: a single neuron",
+	b.Section("Figure 1: a single neuron",
 		"The neuron weighs its inputs, a = Σ w x, and answers with the logistic function y = σ(a), which lies between 0 and 1.",
 		[]report.Figure{{
 			Name: "figure-1-neuron", Caption: "A neuron with I inputs, weights w and output y, and its response σ(a).",

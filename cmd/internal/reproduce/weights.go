@@ -8,8 +8,8 @@ import (
 
 	"gonum.org/v1/gonum/optimize"
 
+	"kadanoff/cmd/internal/experiment"
 	"kadanoff/exact"
-	"kadanoff/model/rbm"
 	"kadanoff/model/rg"
 	"kadanoff/report"
 )
@@ -73,19 +73,6 @@ func uniformMachine(m, n int, w float64) exact.RBM {
 	return r
 }
 
-func toExact(r *rbm.RBM) exact.RBM {
-	e := exact.RBM{Visible: r.Visible, Hidden: r.Hidden}
-	for _, part := range []struct {
-		to   *[]float64
-		from []float32
-	}{{&e.W, r.W}, {&e.B, r.B}, {&e.C, r.C}} {
-		for _, x := range part.from {
-			*part.to = append(*part.to, float64(x))
-		}
-	}
-	return e
-}
-
 // fullWeights shows what uniform weights cannot do and full weights can.
 func fullWeights(b *builder) error {
 	const m, k = 8, 1.
@@ -101,8 +88,8 @@ func fullWeights(b *builder) error {
 	if err != nil {
 		return err
 	}
-	t := table{name: "full-weights", caption: "Divergence from the ring, M = 8, K = 1, in nats: the best uniform weights, and the best of several searches over all weights from near them.",
-		columns: []string{"N", "uniform W", "KL uniform", "KL full"}}
+	t := table{Name: "full-weights", Caption: "Divergence from the ring, M = 8, K = 1, in nats: the best uniform weights, and the best of several searches over all weights from near them.",
+		Columns: []string{"N", "uniform W", "KL uniform", "KL full"}}
 	descent := report.Plot{X: "iteration", Y: "KL (nats)", LogY: true, Legend: report.BottomLeft, YRange: [2]float64{1e-9, 2}}
 	var best exact.RBM
 	var apart, left float64
@@ -141,7 +128,7 @@ func fullWeights(b *builder) error {
 		}
 		x := linear(0, float64(len(traces[at])-1), max(2, len(traces[at])))
 		descent.Series = append(descent.Series, report.Series{Name: fmt.Sprintf("N = %d", n), X: x[:len(traces[at])], Y: traces[at], Color: i})
-		t.rows = append(t.rows, []any{n, w, uniform, least})
+		t.Rows = append(t.Rows, []any{n, w, uniform, least})
 	}
 
 	w, err := solve(d, 4, k)
@@ -153,8 +140,8 @@ func fullWeights(b *builder) error {
 		return err
 	}
 	pair := exact.UniformRBM{M: m, N: 4, W: w}.PairCorrelation()
-	correlations := table{name: "pair-correlations", caption: "Pair correlations ⟨s_i s_j⟩ at distance |i − j| on the ring and in the two RBMs, M = 8, N = 4, K = 1; for the full weights the mean over all pairs.",
-		columns: []string{"distance", "ring", "uniform RBM", "full-weight RBM"}}
+	correlations := table{Name: "pair-correlations", Caption: "Pair correlations ⟨s_i s_j⟩ at distance |i − j| on the ring and in the two RBMs, M = 8, N = 4, K = 1; for the full weights the mean over all pairs.",
+		Columns: []string{"distance", "ring", "uniform RBM", "full-weight RBM"}}
 	var x, onRing, flat, fitted []float64
 	for distance := 1; distance <= m/2; distance++ {
 		sum := 0.
@@ -163,16 +150,16 @@ func fullWeights(b *builder) error {
 		}
 		x, onRing = append(x, float64(distance)), append(onRing, ring.Correlation(distance))
 		flat, fitted = append(flat, pair), append(fitted, sum)
-		correlations.rows = append(correlations.rows, []any{distance, ring.Correlation(distance), pair, sum})
+		correlations.Rows = append(correlations.Rows, []any{distance, ring.Correlation(distance), pair, sum})
 	}
 
-	machines := table{name: "exact-machines", caption: "Two machines whose visible layer is the ring, up to the float32 of their weights: a hidden unit on each bond (N = M), and one copying each second spin (N = M/2, weights K, w, K) as w grows.",
-		columns: []string{"machine", "N", "weight", "KL (nats)"}}
+	machines := table{Name: "exact-machines", Caption: "Two machines whose visible layer is the ring, up to the float32 of their weights: a hidden unit on each bond (N = M), and one copying each second spin (N = M/2, weights K, w, K) as w grows.",
+		Columns: []string{"machine", "N", "weight", "KL (nats)"}}
 	bond, err := rg.BondRBM(m, k)
 	if err != nil {
 		return err
 	}
-	kl, _, err := toExact(bond).Divergence(q)
+	kl, _, err := experiment.Exact(bond).Divergence(q)
 	if err != nil {
 		return err
 	}
@@ -180,19 +167,19 @@ func fullWeights(b *builder) error {
 	if err != nil {
 		return err
 	}
-	machines.rows = append(machines.rows, []any{"on bonds", m, bondWeight, kl})
+	machines.Rows = append(machines.Rows, []any{"on bonds", m, bondWeight, kl})
 	for _, w := range []float64{1, 2, 3, 6, 12} {
 		r, err := rg.SublatticeRBM(m, k, w)
 		if err != nil {
 			return err
 		}
-		kl, _, err := toExact(r).Divergence(q)
+		kl, _, err := experiment.Exact(r).Divergence(q)
 		if err != nil {
 			return err
 		}
-		machines.rows = append(machines.rows, []any{"sublattice", m / 2, w, kl})
+		machines.Rows = append(machines.Rows, []any{"sublattice", m / 2, w, kl})
 	}
-	b.section("What uniform weights cannot do",
+	b.Section("What uniform weights cannot do",
 		fmt.Sprintf("A uniform RBM gives all pairs one correlation, whatever their distance, and stays %.5f nats from the ring at M = 8, N = 4, K = 1. "+
 			"Uniform weights are a stationary point but no minimum: a little noise on them breaks the symmetry, and with four hidden units the divergence falls to %.0e.", apart, left),
 		[]report.Figure{
@@ -215,8 +202,8 @@ func contrastiveDivergence(b *builder) error {
 	}
 	steps := []int{1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20}
 	plot := report.Plot{X: "k", Y: "W of CD-k over W − 1", LogY: true, Legend: report.TopRight}
-	t := table{name: "cd-k", caption: "Uniform weight at which the expected CD-k update vanishes, M = 8, N = 4, and the maximum-likelihood weight it goes to.",
-		columns: []string{"K", "k", "W of CD-k", "W", "difference"}}
+	t := table{Name: "cd-k", Caption: "Uniform weight at which the expected CD-k update vanishes, M = 8, N = 4, and the maximum-likelihood weight it goes to.",
+		Columns: []string{"K", "k", "W of CD-k", "W", "difference"}}
 	for i, k := range []float64{0.5, 1, 2} {
 		marginal, err := d.At(k)
 		if err != nil {
@@ -236,11 +223,11 @@ func contrastiveDivergence(b *builder) error {
 			if difference > 1e-12 { // below it is rounding
 				x, y = append(x, float64(s)), append(y, difference/root.W)
 			}
-			t.rows = append(t.rows, []any{k, s, w, root.W, difference})
+			t.Rows = append(t.Rows, []any{k, s, w, root.W, difference})
 		}
 		plot.Series = append(plot.Series, report.Series{Name: fmt.Sprintf("K = %g", k), X: x, Y: y, Style: report.LinePoints, Color: i})
 	}
-	b.section("Contrastive divergence",
+	b.Section("Contrastive divergence",
 		"Training by CD-k with uniform weights stops a little above the maximum-likelihood weight; the bias falls exponentially with k.",
 		[]report.Figure{{Name: "cd-k", Caption: "Relative distance of the fixed point of CD-k from the maximum-likelihood weight.", Panels: []report.Plot{plot}}}, t)
 	return nil
