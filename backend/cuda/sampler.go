@@ -5,6 +5,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"kadanoff/backend"
 	kernels "kadanoff/kernels/cuda"
@@ -30,6 +31,9 @@ type sampler struct {
 	sweep  uint64
 	lists  bool // whether any step is a list
 	every  int
+
+	clamped bool // some unit is
+	plain   bool // every temperature is 1
 
 	spins, rows, groups, base, betas memory
 	raw                              []memory // weights of dense blocks, as they came
@@ -59,6 +63,7 @@ func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 	s.spec.Network, s.spec.Clamped, s.spec.Colors, s.spec.Temperatures = nil, nil, nil, nil
 	s.spec.Base = append([]int32(nil), spec.Base...)
 	s.stride = padded(spec.Chains)
+	s.clamped = slices.Contains(spec.Clamped, true)
 	stream := n.StreamUnits()
 	for l, size := range n.Layers {
 		s.first = append(s.first, s.words)
@@ -297,6 +302,7 @@ func blocks(n int64, size int) int { return int((n + int64(size) - 1) / int64(si
 
 func (s *sampler) setBetas(betas []uint64) error {
 	all := make([]uint64, s.stride)
+	s.plain = !slices.ContainsFunc(betas, func(b uint64) bool { return b != 1<<spin.XBits })
 	for c := range s.chains {
 		b := betas[c%len(betas)]
 		if b == spin.BetaCold {

@@ -73,14 +73,9 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 	if n < 0 {
 		return errors.New("negative number of sweeps")
 	}
-	const long = 20 * time.Millisecond
-	for done, part := 0, 1; ; {
-		if err := ctx.Err(); err != nil || done == n {
-			return err
-		}
-		part = min(part, n-done)
-		start := time.Now()
-		if err := s.each(func(_ int, p *sampler) error {
+	done := 0
+	return paced(ctx, n, 0, func(part int) error {
+		err := s.each(func(_ int, p *sampler) error {
 			return p.on("sweeping", func() error {
 				for i := range part {
 					if err := p.once(done + i + 1); err != nil {
@@ -89,7 +84,26 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 				}
 				return cu.Synchronize()
 			})
-		}); err != nil {
+		})
+		done += part
+		return err
+	})
+}
+
+// paced calls do for n things in all, as many at a time as take about twenty
+// milliseconds, at most `most` if that is not 0, until ctx ends.
+func paced(ctx context.Context, n, most int, do func(part int) error) error {
+	const long = 20 * time.Millisecond
+	for done, part := 0, 1; ; {
+		if err := ctx.Err(); err != nil || done == n {
+			return err
+		}
+		part = min(part, n-done)
+		if most > 0 {
+			part = min(part, most)
+		}
+		start := time.Now()
+		if err := do(part); err != nil {
 			return err
 		}
 		done += part

@@ -1,17 +1,7 @@
 // A step of training an RBM, as package backend defines it (TrainerSpec and
 // Update): exact sums in integers, then float64 in one fixed order. v counts
 // visible and h hidden units.
-#include "device.h"
-
-DEVICE double shuffle_xor(double x, u32 lanes) {
-  union {
-    double d;
-    u32 u[2];
-  } y = {x};
-  y.u[0] = shuffle_xor(y.u[0], lanes);
-  y.u[1] = shuffle_xor(y.u[1], lanes);
-  return y.d;
-}
+#include "fmath.h"
 
 DEVICE i64 sum_of_warp(i64 x) {
 #pragma unroll
