@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"kadanoff/backend"
+	"kadanoff/kernels/roots"
 )
 
 func init() {
@@ -27,6 +28,7 @@ type Backend struct {
 	backend.Backend // of the CPU
 	devices         []*device
 	auto            bool
+	tables          roots.Tables
 }
 
 // New opens device o.Device, or all devices that can be used. One that was

@@ -35,11 +35,14 @@ var enumerate string
 //go:embed lattice.ptx
 var lattice string
 
+//go:embed roots.ptx
+var roots string
+
 // Modules returns the PTX of each source by its name.
 func Modules() map[string]string {
 	return map[string]string{
 		"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train, "energy": energy, "enumerate": enumerate,
-		"lattice": lattice,
+		"lattice": lattice, "roots": roots,
 	}
 }
 
@@ -61,6 +64,7 @@ func Kernels() map[string][]string {
 		"energy":    {"run_terms", "free_energies", "add_differences", "list_energies"},
 		"enumerate": {"enum_values", "enum_factors", "enum_weights", "enum_minimum", "enum_count", "enum_histogram", "enum_sums"},
 		"lattice":   {"lattice_metropolis", "lattice_heat_bath", "lattice_ends", "lattice_count"},
+		"roots":     {"roots_table", "roots_newton"},
 	}
 }
 
