@@ -267,7 +267,7 @@ func (q *quadratic) tables() *enumTables {
 			t.square[i*l.C+k] = q.square(at+i, at+k)
 		}
 	}
-	t.cols = min(kernels.EnumColumns, 1<<l.C)
+	t.cols = min(kernels.PanelColumns, 1<<l.C)
 	t.panels = 1 << (l.C - l.Leaf) / t.cols
 	return t
 }
@@ -303,20 +303,20 @@ func (x *enumDevice) free() error {
 
 // batch is how many panels of values of so many bytes fit a piece.
 func (x *enumDevice) batch(bytes int) int {
-	return max(1, pieceBytes/(bytes*kernels.EnumColumns*(x.t.na+x.t.nb)))
+	return max(1, pieceBytes/(bytes*kernels.PanelColumns*(x.t.na+x.t.nb)))
 }
 
 // values makes the values of n panels from panel first on.
 func (x *enumDevice) values(first, n int) error {
 	t := x.t
-	if err := hold[int32](&x.q, int64(n)*int64(t.nb)*kernels.EnumColumns); err != nil {
+	if err := hold[int32](&x.q, int64(n)*int64(t.nb)*kernels.PanelColumns); err != nil {
 		return err
 	}
-	if err := hold[int32](&x.r, int64(n)*int64(t.na)*kernels.EnumColumns); err != nil {
+	if err := hold[int32](&x.r, int64(n)*int64(t.na)*kernels.PanelColumns); err != nil {
 		return err
 	}
 	return x.d.launch("enum_values", n, 1, 1, 128, x.eb.u(0), x.fa.u(0), x.fb.u(0), x.linear.u(0), x.square.u(0), x.q.u(0), x.r.u(0),
-		uint64(t.na), uint64(t.nb), uint64(t.layout.C), uint64(t.low), uint64(first)*kernels.EnumColumns)
+		uint64(t.na), uint64(t.nb), uint64(t.layout.C), uint64(t.low), uint64(first)*kernels.PanelColumns)
 }
 
 // each calls do on every device for its share of the leaves from first to last,
@@ -516,10 +516,10 @@ func (e *enumeration) partition(ctx context.Context, q *quadratic, beta float64)
 		}
 		return x.d.launch("enum_weights", blocks(int64(len(t.p)), 128), 1, 1, 128, x.p.u(0), x.pf.u(0), uint64(len(t.p)), uint64(uint32(shiftP)), f)
 	}, func(x *enumDevice, panel, n int) error {
-		if err := hold[float64](&x.q, int64(n)*int64(t.nb)*kernels.EnumColumns); err != nil {
+		if err := hold[float64](&x.q, int64(n)*int64(t.nb)*kernels.PanelColumns); err != nil {
 			return err
 		}
-		if err := hold[float64](&x.r, int64(n)*int64(t.na)*kernels.EnumColumns); err != nil {
+		if err := hold[float64](&x.r, int64(n)*int64(t.na)*kernels.PanelColumns); err != nil {
 			return err
 		}
 		if err := hold[float64](&x.out, int64(n)); err != nil {
@@ -527,7 +527,7 @@ func (e *enumeration) partition(ctx context.Context, q *quadratic, beta float64)
 		}
 		l := t.layout
 		if err := x.d.launch("enum_factors", n, 1, 1, 128, x.eb.u(0), x.fa.u(0), x.fb.u(0), x.linear.u(0), x.square.u(0), x.shift.u(0), x.q.u(0), x.r.u(0),
-			uint64(t.na), uint64(t.nb), uint64(l.C), uint64(l.C-l.Leaf), uint64(panel)*kernels.EnumColumns, uint64(x.leaf0), f); err != nil {
+			uint64(t.na), uint64(t.nb), uint64(l.C), uint64(l.C-l.Leaf), uint64(panel)*kernels.PanelColumns, uint64(x.leaf0), f); err != nil {
 			return err
 		}
 		if err := x.d.launch("enum_sums", n, 1, 1, 128, x.pf.u(0), x.q.u(0), x.r.u(0), x.out.u(0), uint64(t.na), uint64(t.nb)); err != nil {

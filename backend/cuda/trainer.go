@@ -46,6 +46,7 @@ type trainer struct {
 	sets        []chainSet // of each temperature
 	rows, means memory
 	pairs, sums memory // statistics; sums are visible data and model, hidden data and model
+	total       memory // of all pairs, for tied weights
 	energies    [2]memory
 	marks       memory
 }
@@ -79,7 +80,7 @@ func (c *chainSet) fit(chains, words int, beta uint64) error {
 // trainable reports whether the device takes a trainer's job.
 func trainable(spec *backend.TrainerSpec) bool {
 	most := kernels.MaxGridY * kernels.GroupUnits
-	return !spec.Tied && spec.Model.Layers[0] <= most && spec.Model.Layers[1] <= most
+	return spec.Model.Layers[0] <= most && spec.Model.Layers[1] <= most
 }
 
 func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
@@ -472,9 +473,17 @@ func (t *trainer) Update(u backend.Update) error {
 	if !t.gathered {
 		return errNoStatistics
 	}
+	ascend := t.ascend
+	if t.spec.Tied {
+		x, err := t.tiedChange(&u)
+		if err != nil {
+			return err
+		}
+		ascend = func(u *backend.Update) error { return t.ascendTied(u, x) }
+	}
 	fits := false
 	if err := t.on("changing weights", func() (err error) {
-		if err := t.ascend(&u); err != nil {
+		if err := ascend(&u); err != nil {
 			return err
 		}
 		fits, err = t.round()
@@ -495,21 +504,68 @@ func (t *trainer) Update(u backend.Update) error {
 	return nil
 }
 
-// ascend changes the masters by the statistics.
-func (t *trainer) ascend(u *backend.Update) error {
-	n := t.v + t.h
+// velocities returns where the velocities are, 0 if there are none; the first
+// step with momentum makes them.
+func (t *trainer) velocities(u *backend.Update) (uint64, error) {
 	if u.Momentum != 0 && !t.moving {
-		if err := hold[float32](&t.velocity, int64(t.v)*int64(t.h)+int64(n)); err != nil {
-			return err
+		if err := hold[float32](&t.velocity, int64(t.v)*int64(t.h)+int64(t.v+t.h)); err != nil {
+			return 0, err
 		}
 		if err := t.velocity.zero(); err != nil {
-			return err
+			return 0, err
 		}
 		t.moving = true
 	}
-	var velocity uint64
-	if t.moving {
-		velocity = t.velocity.u(0)
+	if !t.moving {
+		return 0, nil
+	}
+	return t.velocity.u(0), nil
+}
+
+// tiedChange is what tied weights change by before momentum: one number.
+func (t *trainer) tiedChange(u *backend.Update) (float64, error) {
+	weights := int64(t.v) * int64(t.h)
+	sum, w := []int64{0}, []float32{0}
+	if err := t.on("adding up pairs", func() error {
+		if err := fill(&t.total, sum); err != nil {
+			return err
+		}
+		if err := t.d.launch("sum_all", min(blocks(weights, 128), 1024), 1, 1, 128, t.pairs.u(0), t.total.u(0), uint64(weights)); err != nil {
+			return err
+		}
+		return errors.Join(fetch(sum, &t.total), fetch(w, &t.w))
+	}); err != nil {
+		return 0, err
+	}
+	if sum[0] >= 1<<53 || sum[0] <= -1<<53 {
+		return 0, fmt.Errorf("sum of %d pair statistics is beyond 2⁵³: want a smaller batch", weights)
+	}
+	counts := backend.Statistics{Samples: t.samples, Chains: t.chains}
+	g := math.FMA(-u.WeightDecay, float64(w[0]), float64(float64(sum[0])*counts.TiedFactor(int(weights))))
+	switch {
+	case w[0] > 0:
+		g -= u.L1
+	case w[0] < 0:
+		g += u.L1
+	}
+	return float64(u.WeightRate * g), nil
+}
+
+// ascendTied changes tied masters by x and momentum.
+func (t *trainer) ascendTied(u *backend.Update, x float64) error {
+	velocity, err := t.velocities(u)
+	if err != nil {
+		return err
+	}
+	weights := int64(t.v) * int64(t.h)
+	return t.d.launch("change_tied", blocks(weights, 128), 1, 1, 128, t.w.u(0), velocity, uint64(weights), math.Float64bits(x), math.Float64bits(u.Momentum))
+}
+
+// ascend changes the masters by the statistics.
+func (t *trainer) ascend(u *backend.Update) error {
+	velocity, err := t.velocities(u)
+	if err != nil {
+		return err
 	}
 	f := math.Float64bits
 	for _, layer := range []struct {
@@ -652,7 +708,7 @@ func (t *trainer) Close() error {
 		errs := []error{t.up.freeAll(), t.down.freeAll()}
 		for _, m := range []*memory{
 			&t.w, &t.bias, &t.velocity, &t.delta, &t.offset, &t.change, &t.part, &t.fixed, &t.fixedBias, &t.rounding, &t.groups,
-			&t.rows, &t.means, &t.pairs, &t.sums, &t.energies[0], &t.energies[1], &t.marks, &t.batch.spins, &t.batch.betas,
+			&t.rows, &t.means, &t.pairs, &t.sums, &t.total, &t.energies[0], &t.energies[1], &t.marks, &t.batch.spins, &t.batch.betas,
 		} {
 			errs = append(errs, m.free())
 		}

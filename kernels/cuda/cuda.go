@@ -38,11 +38,14 @@ var lattice string
 //go:embed roots.ptx
 var roots string
 
+//go:embed means.ptx
+var means string
+
 // Modules returns the PTX of each source by its name.
 func Modules() map[string]string {
 	return map[string]string{
 		"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train, "energy": energy, "enumerate": enumerate,
-		"lattice": lattice, "roots": roots,
+		"lattice": lattice, "roots": roots, "means": means,
 	}
 }
 
@@ -59,12 +62,13 @@ func Kernels() map[string][]string {
 		"moments": {"count_ones", "count_edges", "count_pairs"},
 		"train": {
 			"sum_spins", "sum_means", "sum_pairs", "add_energies", "exchange_chains", "mean_changes", "change_weights",
-			"change_visible", "change_hidden", "fit_fraction", "round_weights",
+			"change_visible", "change_hidden", "fit_fraction", "round_weights", "sum_all", "change_tied",
 		},
 		"energy":    {"run_terms", "free_energies", "add_differences", "list_energies"},
 		"enumerate": {"enum_values", "enum_factors", "enum_weights", "enum_minimum", "enum_count", "enum_histogram", "enum_sums"},
 		"lattice":   {"lattice_metropolis", "lattice_heat_bath", "lattice_ends", "lattice_count"},
 		"roots":     {"roots_table", "roots_newton"},
+		"means":     {"mean_field"},
 	}
 }
 
@@ -82,7 +86,8 @@ const (
 	ChangeRows  = 64 // visible units of a block of change_weights
 	RunUnits    = 1  // units of a term of a free energy
 
-	EnumColumns  = 16   // states of a panel of enumerate.cu
+	PanelColumns = 16   // columns of a panel of product.h: states or chains
+	PanelRows    = 64   // rows of a tile of it
 	EnumCounters = 8192 // of a block of enum_histogram
 
 	MaxGridY     = 65535      // blocks in the second dimension of a grid

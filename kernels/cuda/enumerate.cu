@@ -13,9 +13,9 @@
 // the numbers of bins.
 //
 //   p [b][a]   q [panel][b][16]   r [panel][a][16]
-#include "fmath.h"
+#include "product.h"
 
-enum { COLUMNS = 16, ROWS = 64, INNER = 32, COUNTERS = 8192 };
+enum { COUNTERS = 8192 };
 
 // What the panels of a launch are made of. fa[k][a] and fb[k][b] are the factors
 // of the value of spin k of C.
@@ -94,47 +94,6 @@ KERNEL(128, 4, enum_weights, const int *from, double *to, i64 n, int shift, doub
   if (i < n) to[i] = exp_double((double)(from[i] - shift) * scale);
 }
 
-// The shared memory of tiles of T.
-template <class T> struct Ring {
-  T p[INNER][ROWS], q[INNER][COLUMNS];
-};
-
-// Goes over the tiles of a panel. A thread has 4 rows and 2 columns: begin(rows,
-// columns, acc) starts them, step(acc, row, column, P, Q) follows for every b in
-// order, end(first row, rows, columns, acc) finishes a tile; the ring is free
-// while it runs.
-template <class T, class Acc, int UNROLL, class Begin, class Step, class End>
-DEVICE void product(Ring<T> *ring, const T *__restrict__ p, const T *__restrict__ q, int na, int nb, Begin begin, Step step, End end) {
-  const int tid = threadIdx.x, column = 2 * (tid & 7), row = 4 * (tid >> 3);
-  for (int a0 = 0; a0 < na; a0 += ROWS) {
-    Acc acc[4][2];
-    begin(a0 + row, column, acc);
-    for (int b0 = 0; b0 < nb; b0 += INNER) {
-      const int inner = nb - b0 < INNER ? nb - b0 : INNER;
-      for (int i = tid; i < inner * ROWS; i += 128) {
-        const int a = a0 + i % ROWS;
-        ring->p[i / ROWS][i % ROWS] = a < na ? p[(u64)(b0 + i / ROWS) * na + a] : T(0);
-      }
-      for (int i = tid; i < inner * COLUMNS; i += 128) ring->q[i / COLUMNS][i % COLUMNS] = q[(u64)b0 * COLUMNS + i];
-      __syncthreads(); // the tiles of P and Q are there
-#pragma unroll UNROLL
-      for (int b = 0; b < inner; b++) {
-        T x[4], y[2];
-#pragma unroll
-        for (int i = 0; i < 4; i++) x[i] = ring->p[b][row + i];
-#pragma unroll
-        for (int j = 0; j < 2; j++) y[j] = ring->q[b][column + j];
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-          for (int j = 0; j < 2; j++) step(acc[i][j], i, j, x[i], y[j]);
-      }
-      __syncthreads(); // and have been read
-    }
-    end(a0, a0 + row, column, acc);
-  }
-}
-
 DEVICE int min_int(int a, int b) { return a < b ? a : b; }
 
 KERNEL(128, 4, enum_minimum, const int *p, const int *q, const int *r, int *least, int na, int nb, int cols) {
@@ -143,7 +102,7 @@ KERNEL(128, 4, enum_minimum, const int *p, const int *q, const int *r, int *leas
   r += panel * na * COLUMNS;
   int best = 0x7FFFFFFF;
   product<int, int, 4>(
-      ring, p, q + panel * nb * COLUMNS, na, nb, [](int, int, int(&acc)[4][2]) {
+      ring, p, q + panel * nb * COLUMNS, na, nb, 0, ROWS, [](int, int, int(&acc)[4][2]) {
         for (int i = 0; i < 8; i++) (&acc[0][0])[i] = 0x3FFFFFFF;
       },
       [](int &acc, int, int, int x, int y) { acc = min_int(acc, x + y); },
@@ -166,7 +125,7 @@ KERNEL(128, 4, enum_count, const int *panels, const int *p, const int *q, const 
   u32 found = 0;
   int want[4][2];
   product<int, u32, 4>(
-      ring, p, q + panel * nb * COLUMNS, na, nb, [&](int row, int column, u32(&acc)[4][2]) {
+      ring, p, q + panel * nb * COLUMNS, na, nb, 0, ROWS, [&](int row, int column, u32(&acc)[4][2]) {
 #pragma unroll
         for (int i = 0; i < 4; i++)
 #pragma unroll
@@ -200,7 +159,7 @@ KERNEL(128, 4, enum_histogram, const int *p, const int *q, const int *r, u64 *co
   __syncthreads(); // counters are zero
   int base[4][2];
   product<int, int, 1>(
-      &s->ring, p, q + panel * nb * COLUMNS, na, nb, [&](int row, int column, int(&)[4][2]) {
+      &s->ring, p, q + panel * nb * COLUMNS, na, nb, 0, ROWS, [&](int row, int column, int(&)[4][2]) {
 #pragma unroll
         for (int i = 0; i < 4; i++)
 #pragma unroll
@@ -234,7 +193,7 @@ KERNEL(128, 4, enum_sums, const double *p, const double *q, const double *r, dou
   r += panel * na * COLUMNS;
   double lane = 0;
   product<double, double, 4>(
-      &s->ring, p, q + panel * nb * COLUMNS, na, nb, [](int, int, double(&acc)[4][2]) {
+      &s->ring, p, q + panel * nb * COLUMNS, na, nb, 0, ROWS, [](int, int, double(&acc)[4][2]) {
         for (int i = 0; i < 8; i++) (&acc[0][0])[i] = 0;
       },
       [](double &acc, int, int, double x, double y) { acc = fma_double(x, y, acc); },

@@ -216,3 +216,17 @@ KERNEL(128, 4, round_weights, const float *w, const float *bias, Rounding *found
   }
   if ((threadIdx.x & 31) == 0) min_s32(&found->least, least), max_s32(&found->most, most);
 }
+
+// *sum += all pairs.
+KERNEL(128, 4, sum_all, const i64 *pairs, u64 *sum, i64 n) {
+  i64 x = 0;
+  for (i64 k = (i64)blockIdx.x * 128 + threadIdx.x; k < n; k += (i64)gridDim.x * 128) x += pairs[k];
+  x = sum_of_warp(x);
+  if ((threadIdx.x & 31) == 0) add_u64(sum, (u64)x);
+}
+
+// The change x of tied weights.
+KERNEL(128, 4, change_tied, float *w, float *velocity, i64 n, double x, double momentum) {
+  const i64 k = (i64)blockIdx.x * 128 + threadIdx.x;
+  if (k < n) w[k] = (float)((double)w[k] + with_momentum(velocity, k, momentum, x));
+}
