@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"kadanoff/backend"
+	kernels "kadanoff/kernels/cuda"
 	"kadanoff/kernels/roots"
 )
 
@@ -99,8 +100,9 @@ func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) 
 	return newSpread(b.devices, spec)
 }
 
-// NewTrainer starts training on the first device, but for tied weights. A backend
-// that was chosen automatically leaves to the CPU what it would finish sooner.
+// NewTrainer starts training on the first device, or on all if a step is long
+// enough. A backend that was chosen automatically leaves to the CPU what it would
+// finish sooner.
 func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
@@ -111,6 +113,9 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 	}
 	if !trainable(&spec) || b.auto && !b.worthwhile(len(spec.Model.Blocks[0].W), chains) {
 		return b.Backend.NewTrainer(spec)
+	}
+	if work := chains * spec.K; len(b.devices) > 1 && work >= splitWork {
+		return newTrainers(b.devices, spec, kernels.BlockChains)
 	}
 	return newTrainer(b.devices[0], spec)
 }

@@ -15,25 +15,7 @@ import (
 // everywhere calls f with one device and, on the simulated driver, with three.
 func everywhere(t *testing.T, f func(t *testing.T, b *Backend)) {
 	t.Run("one", func(t *testing.T) { f(t, open(t)) })
-	t.Run("all", func(t *testing.T) {
-		t.Setenv("CUSIM_DEVICES", "3")
-		if _, why := count(); why != "" {
-			t.Skip(why)
-		}
-		b, err := New(backend.Options{All: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := b.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		if len(b.devices) < 2 {
-			t.Skip("one device")
-		}
-		f(t, b)
-	})
+	t.Run("all", func(t *testing.T) { f(t, threeDevices(t)) })
 }
 
 // What the devices enumerate themselves, with and without fields, in one part
