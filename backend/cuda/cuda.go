@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -51,13 +52,13 @@ func New(o backend.Options) (*Backend, error) {
 				continue
 			}
 			if err != nil {
-				return nil, errors.Join(err, b.closeDevices())
+				return nil, cmp.Or(err, b.closeDevices())
 			}
 			b.devices = append(b.devices, d)
 		}
 	}
 	if b.Backend, err = backend.Open("cpu", o); err != nil {
-		return nil, errors.Join(err, b.closeDevices())
+		return nil, cmp.Or(err, b.closeDevices())
 	}
 	return b, nil
 }
@@ -67,7 +68,7 @@ func (b *Backend) closeDevices() error {
 	for _, d := range b.devices {
 		errs = append(errs, d.Close())
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // Info describes the device.
@@ -132,7 +133,7 @@ func (b *Backend) worthwhile(couplings, chains int) bool {
 }
 
 // Close frees the devices. Samplers and trainers must be closed first.
-func (b *Backend) Close() error { return errors.Join(b.closeDevices(), b.Backend.Close()) }
+func (b *Backend) Close() error { return cmp.Or(b.closeDevices(), b.Backend.Close()) }
 
 // devices lists the GPUs of this machine, or why there are none.
 func devices() []backend.Info {

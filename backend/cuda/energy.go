@@ -3,8 +3,8 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -29,7 +29,7 @@ func (b *Backend) shares(n, grain int, f func(d *device, lo, hi int) error) erro
 		})
 	}
 	wait.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // pieceBytes is how much memory of a device a piece of a job takes.
@@ -89,7 +89,7 @@ func (g *given) take(d *device, s *spin.Batch, lo, hi int, layers ...int) error 
 		g.rows.u(0), g.spins.u(0), uint64(g.words), uint64(g.stride))
 }
 
-func (g *given) free() error { return errors.Join(g.rows.free(), g.spins.free()) }
+func (g *given) free() error { return cmp.Or(g.rows.free(), g.spins.free()) }
 
 // Energy computes exact energies: an RBM's from its hidden fields, any other
 // network's from lists of couplings.
@@ -119,7 +119,7 @@ func (b *Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64
 				return d.do("computing energies", func() error { return e.run(job.States, lo, hi, dst[lo:hi]) })
 			})
 		}
-		return errors.Join(err, d.do("freeing energies", e.free))
+		return cmp.Or(err, d.do("freeing energies", e.free))
 	})
 }
 
@@ -196,7 +196,7 @@ func (e *energies) run(s *spin.Batch, lo, hi int, dst []int64) error {
 }
 
 func (e *energies) free() error {
-	return errors.Join(e.states.free(), e.w.free(), e.bias.free(), e.ptr.free(), e.unit.free(), e.sum.free())
+	return cmp.Or(e.states.free(), e.w.free(), e.bias.free(), e.ptr.free(), e.unit.free(), e.sum.free())
 }
 
 // FreeEnergy computes the fields of the layer that is summed out, and sums
@@ -261,8 +261,8 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 				})
 			})
 		}
-		return errors.Join(err, d.do("freeing free energies", func() error {
-			return errors.Join(f.free(), layer.freeAll(), states.free(), base.free(), mixes.free())
+		return cmp.Or(err, d.do("freeing free energies", func() error {
+			return cmp.Or(f.free(), layer.freeAll(), states.free(), base.free(), mixes.free())
 		}))
 	})
 }
@@ -299,7 +299,7 @@ func (l *dense) load(d *device, n *spin.Network, layer int) error {
 	if err == nil {
 		err = l.pack(d, &raw, inputs, perInput, perUnit, 0)
 	}
-	return errors.Join(err, raw.free())
+	return cmp.Or(err, raw.free())
 }
 
 // fields writes the fields of the layer, [unit][chain].
@@ -350,7 +350,7 @@ func (f *logSums) at(mix uint64, points int, spins uint64, chains int) error {
 }
 
 func (f *logSums) free() error {
-	return errors.Join(f.biases.free(), f.fields.free(), f.terms.free(), f.out.free())
+	return cmp.Or(f.biases.free(), f.fields.free(), f.terms.free(), f.out.free())
 }
 
 // annealing is what the walk along the interpolation needs on one device.
@@ -422,7 +422,7 @@ func (a *annealing) once(way []uint32, k, i int) error {
 }
 
 func (a *annealing) free() error {
-	return errors.Join(a.sums.free(), a.way.free(), a.weights.free(), a.kept.free())
+	return cmp.Or(a.sums.free(), a.way.free(), a.weights.free(), a.kept.free())
 }
 
 // Anneal implements backend.Annealer; weights and chains stay on the devices.
@@ -493,5 +493,5 @@ func (s *spread) Anneal(ctx context.Context, bias []int32, way []uint32, weights
 			return p.on("copying weights", func() error { return fetch(part(weights, i), &walks[i].weights) })
 		})
 	}
-	return true, errors.Join(err, s.each(func(i int, p *sampler) error { return p.d.do("freeing weights", walks[i].free) }))
+	return true, cmp.Or(err, s.each(func(i int, p *sampler) error { return p.d.do("freeing weights", walks[i].free) }))
 }

@@ -3,8 +3,8 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -298,7 +298,7 @@ func (x *enumDevice) free() error {
 	for _, m := range []*memory{&x.p, &x.eb, &x.fa, &x.fb, &x.linear, &x.square, &x.q, &x.r, &x.pf, &x.out, &x.list, &x.shift} {
 		errs = append(errs, m.free())
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // batch is how many panels of values of so many bytes fit a piece.
@@ -347,7 +347,7 @@ func (e *enumeration) each(ctx context.Context, t *enumTables, last, bytes int,
 		if err == nil {
 			err = d.do(doing, func() error { return end(x) })
 		}
-		return errors.Join(err, d.do("freeing an enumeration", x.free))
+		return cmp.Or(err, d.do("freeing an enumeration", x.free))
 	})
 }
 

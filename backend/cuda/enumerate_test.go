@@ -53,6 +53,25 @@ func TestEnumerate(t *testing.T) {
 	})
 }
 
+// Several tiles of rows and of the inner index, and several panels to a leaf.
+func TestEnumerateTiles(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		job := backendtest.RandomIsing(23, 9, 9, 1)
+		job.Betas, job.Histogram = []float64{0.05}, true
+		want, err := backend.Enumerate(context.Background(), b.Backend, job) // the CPU
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := backend.Enumerate(context.Background(), b, job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v, want %+v", got.Thermal, want.Thermal)
+		}
+	})
+}
+
 // Progress goes up to one, whoever does the work.
 func TestEnumerateProgress(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {

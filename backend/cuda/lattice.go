@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -521,6 +522,6 @@ func (s *ising) Close() error {
 		for _, m := range []*memory{&s.job, &s.spins, &s.valid, &s.thresholds, &s.drawn, &s.states, &s.counts} {
 			errs = append(errs, m.free())
 		}
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }

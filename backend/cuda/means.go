@@ -3,8 +3,8 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"math"
 
 	"gorgonia.org/cu"
@@ -55,7 +55,7 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 			err = eachPiece(ctx, lo, hi, size, func(lo, hi int) error {
 				panels := blocks(int64(hi-lo), kernels.PanelColumns)
 				hostV, hostH := toPanels(job.Visible[lo*visible:hi*visible], visible), make([]float64, panels*kernels.PanelColumns*hidden)
-				if err := d.do(doing, func() error { return errors.Join(fill(&v, hostV), fill(&h, hostH)) }); err != nil {
+				if err := d.do(doing, func() error { return cmp.Or(fill(&v, hostV), fill(&h, hostH)) }); err != nil {
 					return err
 				}
 				if err := paced(ctx, job.Steps, 0, func(steps int) error {
@@ -73,7 +73,7 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 				}); err != nil {
 					return err
 				}
-				if err := d.do(doing, func() error { return errors.Join(fetch(hostV, &v), fetch(hostH, &h)) }); err != nil {
+				if err := d.do(doing, func() error { return cmp.Or(fetch(hostV, &v), fetch(hostH, &h)) }); err != nil {
 					return err
 				}
 				fromPanels(job.Visible[lo*visible:hi*visible], hostV, visible)
@@ -83,8 +83,8 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 				return nil
 			})
 		}
-		return errors.Join(err, d.do("freeing means", func() error {
-			return errors.Join(up.free(), down.free(), biases.free(), v.free(), h.free())
+		return cmp.Or(err, d.do("freeing means", func() error {
+			return cmp.Or(up.free(), down.free(), biases.free(), v.free(), h.free())
 		}))
 	})
 }

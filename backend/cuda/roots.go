@@ -3,8 +3,8 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -117,7 +117,7 @@ func (b *Backend) rootsOfK(ctx context.Context, t *roots.Table, job backend.Root
 				})
 			})
 		}
-		return errors.Join(err, d.do("freeing roots", func() error { return errors.Join(rows.free(), k.free(), out.free()) }))
+		return cmp.Or(err, d.do("freeing roots", func() error { return cmp.Or(rows.free(), k.free(), out.free()) }))
 	})
 	for _, i := range outside {
 		w[i] = t.At(job.K[i])
@@ -153,7 +153,7 @@ func (b *Backend) rootsOfWeights(ctx context.Context, t *roots.Table, job backen
 				return nil
 			})
 		}
-		return errors.Join(err, d.do("freeing roots", s.free))
+		return cmp.Or(err, d.do("freeing roots", s.free))
 	})
 	if err != nil || len(open) == 0 {
 		return err
@@ -228,7 +228,7 @@ func (s *rootSolver) run(lo, hi int, w, slope []float64) error {
 		uint64(n), uint64(s.job.Visible), uint64(s.job.Hidden), f(s.c.Mean), f(s.c.States), f(s.c.InvStates), f(roots.PolishFloor), f(s.c.PolishLimit)); err != nil {
 		return err
 	}
-	return errors.Join(fetch(w, &s.w), fetch(slope, &s.slopes))
+	return cmp.Or(fetch(w, &s.w), fetch(slope, &s.slopes))
 }
 
 func (s *rootSolver) free() error {
@@ -236,5 +236,5 @@ func (s *rootSolver) free() error {
 	for _, m := range []*memory{&s.values, &s.guess, &s.weight, &s.low, &s.scratch, &s.w, &s.slopes} {
 		errs = append(errs, m.free())
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -333,12 +334,12 @@ func (s *sampler) start() error {
 	}
 	var exist memory
 	if err := fill(&exist, valid); err != nil {
-		return errors.Join(err, exist.free())
+		return cmp.Or(err, exist.free())
 	}
 	err := s.d.launch("toss_coins", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
 		s.spins.u(0), exist.u(0), s.groups.u(0), uint64(s.words), uint64(s.stride), uint64(s.chains),
 		uint64(s.spec.FirstChain), uint64(philox.Init), s.spec.Seed, s.sweep)
-	return errors.Join(err, exist.free())
+	return cmp.Or(err, exist.free())
 }
 
 // once queues a sweep, the i-th of a call.
@@ -490,6 +491,6 @@ func (s *sampler) Close() error {
 				errs = append(errs, steps[i].freeAll())
 			}
 		}
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }

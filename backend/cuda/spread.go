@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func newSpread(devices []*device, spec backend.SamplerSpec) (backend.Sampler, er
 		part.Temperatures = s.temperatures(spec.Temperatures, lo, part.Chains)
 		p, err := newSampler(devices[len(s.parts)], part)
 		if err != nil {
-			return nil, errors.Join(err, s.Close())
+			return nil, cmp.Or(err, s.Close())
 		}
 		s.parts, s.first = append(s.parts, p), append(s.first, lo)
 	}
@@ -59,7 +60,7 @@ func (s *spread) each(f func(i int, p *sampler) error) error {
 	for range s.parts {
 		<-done
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // Sweep queues sweeps in calls of about twenty milliseconds, so that one that

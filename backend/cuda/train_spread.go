@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func newTrainers(devices []*device, spec backend.TrainerSpec, grain int) (backen
 		}
 		p, err := newTrainer(devices[i], part)
 		if err != nil {
-			return nil, errors.Join(err, t.Close())
+			return nil, cmp.Or(err, t.Close())
 		}
 		t.parts = append(t.parts, p.(*trainer))
 	}
@@ -77,7 +78,7 @@ func (t *trainers) each(f func(i int, p *trainer) error) error {
 	for range t.parts {
 		<-done
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 func (t *trainers) usable() error {

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 		t.sets = make([]chainSet, len(t.betas))
 		var exist memory
 		if err := fill(&exist, valid); err != nil {
-			return errors.Join(err, exist.free())
+			return cmp.Or(err, exist.free())
 		}
 		for r := range t.sets {
 			s := &t.sets[r]
@@ -159,7 +160,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 					uint64(t.chain(r)), uint64(philox.Init), t.spec.Seed, 0)
 			}
 			if err != nil {
-				return errors.Join(err, exist.free())
+				return cmp.Or(err, exist.free())
 			}
 		}
 		if err := exist.free(); err != nil {
@@ -432,7 +433,7 @@ func (t *trainer) Statistics(dst *backend.Statistics) error {
 	dst.Reset(t.v, t.h, t.samples, t.chains)
 	sums := make([]int64, 2*(t.v+t.h))
 	if err := t.on("copying statistics", func() error {
-		return errors.Join(fetch(sums, &t.sums), fetch(dst.Pairs, &t.pairs))
+		return cmp.Or(fetch(sums, &t.sums), fetch(dst.Pairs, &t.pairs))
 	}); err != nil {
 		return err
 	}
@@ -460,7 +461,7 @@ func (t *trainer) SetStatistics(src *backend.Statistics) error {
 		sums = append(sums, x...)
 	}
 	t.samples, t.chains, t.gathered = src.Samples, src.Chains, true
-	return t.on("taking statistics", func() error { return errors.Join(fill(&t.sums, sums), fill(&t.pairs, src.Pairs)) })
+	return t.on("taking statistics", func() error { return cmp.Or(fill(&t.sums, sums), fill(&t.pairs, src.Pairs)) })
 }
 
 func (t *trainer) Update(u backend.Update) error {
@@ -533,7 +534,7 @@ func (t *trainer) tiedChange(u *backend.Update) (float64, error) {
 		if err := t.d.launch("sum_all", min(blocks(weights, 128), 1024), 1, 1, 128, t.pairs.u(0), t.total.u(0), uint64(weights)); err != nil {
 			return err
 		}
-		return errors.Join(fetch(sum, &t.total), fetch(w, &t.w))
+		return cmp.Or(fetch(sum, &t.total), fetch(w, &t.w))
 	}); err != nil {
 		return 0, err
 	}
@@ -613,7 +614,7 @@ func (t *trainer) save(dst *backend.TrainerState) error {
 	}
 	var rows [][]uint64
 	if err := t.on("copying the state of training", func() error {
-		err := errors.Join(fetch(s.Model.Blocks[0].W, &t.w), fetch(s.Model.Bias, &t.bias), fetch(offset, &t.offset), fetch(s.Velocity, &t.velocity))
+		err := cmp.Or(fetch(s.Model.Blocks[0].W, &t.w), fetch(s.Model.Bias, &t.bias), fetch(offset, &t.offset), fetch(s.Velocity, &t.velocity))
 		for r := range t.sets {
 			c := &t.sets[r]
 			if err != nil || c.chains == 0 {
@@ -665,7 +666,7 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	t.step, t.moving, t.gathered = src.Step, len(src.Velocity) > 0, false
 	offset := append(append([]float64(nil), src.VisibleOffset...), src.HiddenOffset...)
 	if err := t.on("taking a state of training", func() error {
-		if err := errors.Join(fill(&t.w, src.Model.Blocks[0].W), fill(&t.bias, src.Model.Bias), fill(&t.offset, offset)); err != nil {
+		if err := cmp.Or(fill(&t.w, src.Model.Blocks[0].W), fill(&t.bias, src.Model.Bias), fill(&t.offset, offset)); err != nil {
 			return err
 		}
 		if t.moving {
@@ -715,6 +716,6 @@ func (t *trainer) Close() error {
 		for r := range t.sets {
 			errs = append(errs, t.sets[r].spins.free(), t.sets[r].betas.free())
 		}
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }

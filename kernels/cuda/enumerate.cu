@@ -155,8 +155,7 @@ KERNEL(128, 4, enum_histogram, const int *p, const int *q, const int *r, u64 *co
   const u64 panel = blockIdx.x;
   r += panel * na * COLUMNS;
   const int tid = threadIdx.x, copy = tid & (copies - 1);
-  for (int i = tid; i < bins * copies; i += 128) s->counter[i] = 0;
-  __syncthreads(); // counters are zero
+  for (int i = tid; i < bins * copies; i += 128) s->counter[i] = 0; // product's barriers stand before the first count and after the last
   int base[4][2];
   product<int, int, 1>(
       &s->ring, p, q + panel * nb * COLUMNS, na, nb, 0, ROWS, [&](int row, int column, int(&)[4][2]) {
@@ -172,7 +171,6 @@ KERNEL(128, 4, enum_histogram, const int *p, const int *q, const int *r, u64 *co
         else add_u64(counts + bin, 1);
       },
       [](int, int, int, int(&)[4][2]) {});
-  __syncthreads(); // everything is counted
   for (int bin = tid; copies && bin < bins; bin += 128) {
     u32 n = 0;
     for (int k = 0; k < copies; k++) n += s->counter[bin * copies + k];
