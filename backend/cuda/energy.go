@@ -14,6 +14,7 @@ import (
 	"kadanoff/backend"
 	kernels "kadanoff/kernels/cuda"
 	"kadanoff/spin"
+	"kadanoff/spin/fmath"
 )
 
 // shares cuts n things into one range for each device, in whole grains, and
@@ -236,7 +237,7 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 			return layer.load(d, n, job.Summed)
 		})
 		if err == nil {
-			err = eachPiece(ctx, lo, hi, piece(units*(4+8*points/kernels.RunUnits)), func(lo, hi int) error {
+			err = eachPiece(ctx, lo, hi, piece(4*units+8*points*(units/fmath.CoshRun+2)), func(lo, hi int) error {
 				return d.do("computing free energies", func() error {
 					if err := states.take(d, job.States, lo, hi, f.given); err != nil {
 						return err
@@ -334,7 +335,7 @@ func (f *logSums) fieldsOf(l *dense, spins uint64, stride int) error {
 // at writes the free energies at points of the path to f.out, [point][chain].
 func (f *logSums) at(mix uint64, points int, spins uint64, chains int) error {
 	unit := math.Float64bits(math.Ldexp(1, -int(f.frac)))
-	runs := (f.units + kernels.RunUnits - 1) / kernels.RunUnits
+	runs := (f.units + fmath.CoshRun - 1) / fmath.CoshRun
 	if err := hold[float64](&f.terms, int64(points)*int64(runs)*int64(f.stride)); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"kadanoff/backend/ref"
 	kernels "kadanoff/kernels/cuda"
 	"kadanoff/spin"
+	"kadanoff/spin/fmath"
 	"kadanoff/spin/philox"
 )
 
@@ -207,15 +208,17 @@ func TestConcurrentSamplers(t *testing.T) {
 	}
 }
 
-// More chains than a launch has points of the path, and more points than that.
+// More units than a run of logarithms, more chains than a block, and more points
+// than a launch.
 func TestFreeEnergyShapes(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
-		n := quantized(t, backendtest.RandomRBM(41, 35, 2, 1))
-		base := make([]int32, 76)
+		const hidden = fmath.CoshRun + 35
+		n := quantized(t, backendtest.RandomRBM(41, hidden, 2, 1))
+		base := make([]int32, 41+hidden)
 		for i := range base {
 			base[i] = int32(i%17-8) << 18
 		}
-		const chains = 600
+		const chains = 260
 		mix := make([]uint32, mostPoints+3)
 		for i := range mix {
 			mix[i] = uint32(i) << 19

@@ -84,7 +84,6 @@ const (
 	SumRows     = 64  // visible and hidden units of a block of sum_pairs
 	SumColumns  = 32
 	ChangeRows  = 64 // visible units of a block of change_weights
-	RunUnits    = 1  // units of a term of a free energy
 
 	PanelColumns = 16   // columns of a panel of product.h: states or chains
 	PanelRows    = 64   // rows of a tile of it

@@ -6,34 +6,33 @@
 //   F = -(fma(b1, at, b0 (1 - at)) unit + sum_a ln 2cosh(fma(field_a, at, base_a (1 - at)) unit))
 //
 // where b1 and b0 are the sums of bias and of base over the spins given, exact,
-// and the sum over a is in ascending order, from 0. Logarithms are a thread
-// each; their sum is a thread for each chain and point.
+// and the sum over a is that of fmath.SumLnCosh2: runs of COSH_RUN units in order.
+// A run of a chain and point is a thread, then a chain and point is.
 //
 //   fields [unit][chain]    as gibbs.cu writes them
 //   terms  [point][run][chain]
 #include "fmath.h"
 
-enum { RUN = 1 }; // units whose logarithms are one term of the sum
-
 // The term of units [from, to) of a chain.
 DEVICE double run_term(const int *fields, const int *base, int from, int to, int stride, double at, double unit) {
-  double sum = 0;
+  CoshRun r = {0, 1};
+#pragma unroll 4
   for (int a = from; a < to; a++) {
     const double rest = base ? (double)base[a] * (1 - at) : 0.0;
-    sum = sum + ln_cosh2(fma_double((double)fields[(u64)a * stride], at, rest) * unit);
+    add_ln_cosh2(r, fma_double((double)fields[(u64)a * stride], at, rest) * unit);
   }
-  return sum;
+  return total(r);
 }
 
 DEVICE double point_of(u32 m) { return (double)m * (1.0 / 16777216); }
 
 // terms of all runs and points; a block is 128 chains.
 KERNEL(128, 4, run_terms, const int *fields, const int *base, const u32 *mix, double *terms, int units, int stride, int chains, double unit) {
-  const int chain = blockIdx.x * 128 + threadIdx.x, runs = (units + RUN - 1) / RUN;
+  const int chain = blockIdx.x * 128 + threadIdx.x, runs = (units + COSH_RUN - 1) / COSH_RUN;
   if (chain >= chains) return;
   const double at = point_of(mix[blockIdx.z]);
   for (int run = blockIdx.y; run < runs; run += gridDim.y) {
-    const int from = run * RUN, to = from + RUN < units ? from + RUN : units;
+    const int from = run * COSH_RUN, to = from + COSH_RUN < units ? from + COSH_RUN : units;
     terms[((u64)blockIdx.z * runs + run) * stride + chain] = run_term(fields + chain, base, from, to, stride, at, unit);
   }
 }
@@ -42,7 +41,7 @@ KERNEL(128, 4, run_terms, const int *fields, const int *base, const u32 *mix, do
 // [word][chain].
 KERNEL(128, 4, free_energies, const double *terms, const u32 *spins, const int *bias, const int *base, const u32 *mix, double *out, int units, int given,
        int stride, int chains, double unit) {
-  const int chain = blockIdx.x * 128 + threadIdx.x, runs = (units + RUN - 1) / RUN;
+  const int chain = blockIdx.x * 128 + threadIdx.x, runs = (units + COSH_RUN - 1) / COSH_RUN;
   if (chain >= chains) return;
   i64 b1 = 0, b0 = 0;
   for (int i = 0; i < given; i += 32) {

@@ -56,19 +56,32 @@ DEVICE double tanh_double(double x) {
   return as_double((bits_of(t) & ~(1ull << 63)) | (bits_of(x) & 1ull << 63));
 }
 
-// fmath.LnCosh2.
-DEVICE double ln_cosh2(double x) {
-  const double c[17] = ATANH_COEFFS, y = abs_double(x);
-  double t = 0;
-  if (y <= 20) {
-    double scale, p = reduce_exp(-2 * y, scale);
-    t = fma_double(scale, p, scale);
-  }
-  double z = t / (2 + t);
-  const double w = z * z;
-  double q = c[16];
+// fmath.Log, of x >= 1.
+DEVICE double log_double(double x) {
+  const double c[17] = ATANH_COEFFS;
+  const u64 b = bits_of(x);
+  i64 k = (i64)(b >> 52) - 1022;
+  double f = as_double((b & ((1ull << 52) - 1)) | 1022ull << 52);
+  if (f < 0.70710678118654752440) f = f * 2, k--;
+  const double s = (f - 1) / (f + 1), w = s * s;
+  double q = c[11];
 #pragma unroll
-  for (int i = 15; i >= 0; i--) q = fma_double(q, w, c[i]);
-  z = z + z;
-  return y + fma_double(q, z * w, z);
+  for (int i = 10; i >= 0; i--) q = fma_double(q, w, c[i]);
+  q = fma_double(q * w, s, s);
+  return fma_double((double)k, 6.93147180369123816490e-01, fma_double((double)k, 1.90821492927058770002e-10, 2 * q));
 }
+
+// What a run of terms of fmath.SumLnCosh2 has come to.
+struct CoshRun {
+  double sum, product;
+};
+enum { COSH_RUN = 512 }; // terms of a run
+DEVICE void add_ln_cosh2(CoshRun &r, double x) {
+  double y = abs_double(x), scale;
+  r.sum = r.sum + y;
+  y = y * -2;
+  if (!(y > -64)) y = -64;
+  const double p = reduce_exp(y, scale);
+  r.product = fma_double(r.product, fma_double(scale, p, scale), r.product);
+}
+DEVICE double total(const CoshRun &r) { return r.sum + log_double(r.product); }
