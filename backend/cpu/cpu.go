@@ -17,6 +17,7 @@ import (
 	"kadanoff/kernels/elem"
 	"kadanoff/kernels/gibbs"
 	"kadanoff/kernels/isa"
+	"kadanoff/kernels/roots"
 )
 
 func init() {
@@ -35,7 +36,7 @@ type Backend struct {
 	elem    *elem.Kernel
 	team    *team
 	members []*member // one for each member of the team
-	tables  rootTables
+	tables  roots.Tables
 	closed  sync.Once
 }
 

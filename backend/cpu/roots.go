@@ -2,40 +2,10 @@ package cpu
 
 import (
 	"context"
-	"sync"
 
 	"kadanoff/backend"
 	"kadanoff/kernels/roots"
 )
-
-// rootTables keeps the tables of W(K) of the sizes that were asked for last.
-type rootTables struct {
-	mu   sync.Mutex
-	list []*roots.Table // last used first
-}
-
-// maxRootTables bounds the tables kept; the largest takes 200 KB.
-const maxRootTables = 64
-
-// of returns the table for a size, empty if it is new.
-func (r *rootTables) of(visible, hidden int) *roots.Table {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, t := range r.list {
-		if t.Size.M == visible && t.Size.N == hidden {
-			copy(r.list[1:], r.list[:i])
-			r.list[0] = t
-			return t
-		}
-	}
-	t := roots.NewTable(roots.NewSize(visible, hidden))
-	if len(r.list) < maxRootTables {
-		r.list = append(r.list, nil)
-	}
-	copy(r.list[1:], r.list)
-	r.list[0] = t
-	return t
-}
 
 // rootsItem is how many couplings a member takes at a time.
 const rootsItem = 1 << 13
@@ -45,7 +15,7 @@ func (b *Backend) Roots(ctx context.Context, job backend.RootsJob, dst backend.R
 	if err := job.Check(dst); err != nil {
 		return err
 	}
-	t := b.tables.of(job.Visible, job.Hidden)
+	t := b.tables.Of(job.Visible, job.Hidden)
 	kern := roots.For(b.level)
 	solve := b.rootsOfK
 	if job.K == nil {

@@ -3,10 +3,13 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"kadanoff/backend"
+	kernels "kadanoff/kernels/cuda"
+	"kadanoff/kernels/roots"
 )
 
 func init() {
@@ -27,6 +30,7 @@ type Backend struct {
 	backend.Backend // of the CPU
 	devices         []*device
 	auto            bool
+	tables          roots.Tables
 }
 
 // New opens device o.Device, or all devices that can be used. One that was
@@ -48,13 +52,13 @@ func New(o backend.Options) (*Backend, error) {
 				continue
 			}
 			if err != nil {
-				return nil, errors.Join(err, b.closeDevices())
+				return nil, cmp.Or(err, b.closeDevices())
 			}
 			b.devices = append(b.devices, d)
 		}
 	}
 	if b.Backend, err = backend.Open("cpu", o); err != nil {
-		return nil, errors.Join(err, b.closeDevices())
+		return nil, cmp.Or(err, b.closeDevices())
 	}
 	return b, nil
 }
@@ -64,7 +68,7 @@ func (b *Backend) closeDevices() error {
 	for _, d := range b.devices {
 		errs = append(errs, d.Close())
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // Info describes the device.
@@ -97,8 +101,9 @@ func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) 
 	return newSpread(b.devices, spec)
 }
 
-// NewTrainer starts training on the first device, but for tied weights. A backend
-// that was chosen automatically leaves to the CPU what it would finish sooner.
+// NewTrainer starts training on the first device, or on all if a step is long
+// enough. A backend that was chosen automatically leaves to the CPU what it would
+// finish sooner.
 func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
@@ -109,6 +114,9 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 	}
 	if !trainable(&spec) || b.auto && !b.worthwhile(len(spec.Model.Blocks[0].W), chains) {
 		return b.Backend.NewTrainer(spec)
+	}
+	if work := chains * spec.K; len(b.devices) > 1 && work >= splitWork {
+		return newTrainers(b.devices, spec, kernels.BlockChains)
 	}
 	return newTrainer(b.devices[0], spec)
 }
@@ -125,7 +133,7 @@ func (b *Backend) worthwhile(couplings, chains int) bool {
 }
 
 // Close frees the devices. Samplers and trainers must be closed first.
-func (b *Backend) Close() error { return errors.Join(b.closeDevices(), b.Backend.Close()) }
+func (b *Backend) Close() error { return cmp.Or(b.closeDevices(), b.Backend.Close()) }
 
 // devices lists the GPUs of this machine, or why there are none.
 func devices() []backend.Info {

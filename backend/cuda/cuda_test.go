@@ -62,22 +62,7 @@ func TestConformance(t *testing.T) {
 
 // All devices together, of which there are three on the simulated driver.
 func TestConformanceSpread(t *testing.T) {
-	t.Setenv("CUSIM_DEVICES", "3")
-	if _, why := count(); why != "" {
-		t.Skip(why)
-	}
-	b, err := New(backend.Options{All: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if len(b.devices) < 2 {
-		t.Skip("one device")
-	}
+	b := threeDevices(t)
 	for _, c := range backendtest.Cases() {
 		if err := c.CheckDigest(context.Background(), b, 1); err != nil {
 			t.Error(err)

@@ -3,7 +3,7 @@
 package cuda
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 
 	kernels "kadanoff/kernels/cuda"
@@ -86,5 +86,5 @@ func (l *dense) means(d *device, h *half, to *memory) error {
 }
 
 func (l *dense) freeAll() error {
-	return errors.Join(l.weights.free(), l.bias.free(), l.free.free(), l.from.free())
+	return cmp.Or(l.weights.free(), l.bias.free(), l.free.free(), l.from.free())
 }

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -41,9 +42,20 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if errors.Is(e.Err, cu.OutOfMemory) {
-		return fmt.Sprintf("%s: out of memory %s: use fewer chains or a smaller network", e.Device, e.Doing)
+		return fmt.Sprintf("%s: out of memory %s: use %s", e.Device, e.Doing, e.less())
 	}
 	return fmt.Sprintf("%s: failed %s: %v", e.Device, e.Doing, e.Err)
+}
+
+// less is what takes less of the device's memory.
+func (e *Error) less() string {
+	switch {
+	case strings.Contains(e.Doing, "lattice"):
+		return "fewer replicas or a smaller lattice"
+	case strings.Contains(e.Doing, "enumerat"), strings.Contains(e.Doing, "root"):
+		return "--backend cpu, or a device with more"
+	}
+	return "fewer chains or a smaller network"
 }
 
 func (e *Error) Unwrap() []error {
@@ -150,7 +162,7 @@ func (d *device) run(dev cu.Device, started chan<- error) {
 	for f := range d.calls {
 		f()
 	}
-	d.closeErr = errors.Join(d.unload(), dev.ReleasePrimaryCtx())
+	d.closeErr = cmp.Or(d.unload(), dev.ReleasePrimaryCtx())
 }
 
 func (d *device) load() error {
@@ -180,7 +192,7 @@ func (d *device) unload() error {
 	for _, m := range d.modules {
 		errs = append(errs, m.Unload())
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // do runs f on the device's thread. An error of the driver comes back as an
@@ -253,7 +265,7 @@ func (m *memory) free() error {
 	if at == 0 {
 		return nil
 	}
-	return errors.Join(cu.Synchronize(), cu.MemFree(at))
+	return cmp.Or(cu.Synchronize(), cu.MemFree(at))
 }
 
 // fill makes room for s and copies it there.

@@ -194,10 +194,10 @@ func learn(b backend.Backend, spec backend.TrainerSpec) error {
 	return errors.Join(err, t.Close())
 }
 
-// Every call of the driver fails once: the error comes out, names the device,
-// and leaves nothing behind.
-func TestEveryCallFails(t *testing.T) {
-	counter := simulated(t)
+// jobs are one of each kind, small.
+func jobs(t *testing.T) map[string]func(b *Backend) error {
+	t.Helper()
+	ctx := context.Background()
 	net := func(seed uint64) *spin.Network {
 		n := backendtest.RandomRBM(5, 3, 1, seed)
 		sparse := backendtest.Torus(3, 1, 0)
@@ -216,39 +216,113 @@ func TestEveryCallFails(t *testing.T) {
 	training := backend.TrainerSpec{
 		Model: backendtest.RandomRBM(5, 3, 1, 1), Algorithm: backend.PT, K: 1, Chains: 2, Temperatures: []float64{1, 2},
 	}
-	run := func() error {
-		b, err := New(backend.Options{Threads: 1})
-		if err != nil {
+	tied := backend.TrainerSpec{Model: backendtest.RandomRBM(5, 1, 0, 1), Algorithm: backend.CD, K: 1, Tied: true}
+	rbm, torus := quantized(t, backendtest.RandomRBM(5, 3, 1, 3)), quantized(t, backendtest.Torus(3, 1, 0))
+	f, way := make([]float64, 6), []uint32{0, 1 << 23, 1 << 24}
+	energies := make([]int64, 3)
+	ising := backendtest.RandomIsing(5, 3, 3, 1)
+	ising.Histogram, ising.Betas = true, []float64{0.5}
+	return map[string]func(b *Backend) error{
+		"sampler":  func(b *Backend) error { return job(b, spec, other) },
+		"trainer":  func(b *Backend) error { return learn(b, training) },
+		"tied":     func(b *Backend) error { return learn(b, tied) },
+		"trainers": func(b *Backend) error { return learn(spreading{b}, training) },
+		"energy": func(b *Backend) error {
+			return b.Energy(ctx, backend.EnergyJob{Network: rbm, States: spin.NewBatch(8, 3)}, energies)
+		},
+		"energy of lists": func(b *Backend) error {
+			return b.Energy(ctx, backend.EnergyJob{Network: torus, States: spin.NewBatch(9, 3)}, energies)
+		},
+		"free energy": func(b *Backend) error {
+			return b.FreeEnergy(ctx, backend.FreeEnergyJob{Network: rbm, Summed: 1, States: spin.NewBatch(5, 3), Base: make([]int32, 8), Mix: way[:2]}, f)
+		},
+		"means": func(b *Backend) error {
+			return b.Means(ctx, backend.MeansJob{Network: rbm, Chains: 2, Steps: 1, Visible: make([]float64, 10)})
+		},
+		"enumeration": func(b *Backend) error {
+			_, err := b.Enumerate(ctx, ising)
 			return err
-		}
-		return errors.Join(job(b, spec, other), learn(b, training), b.Close())
+		},
+		"table of roots": func(b *Backend) error {
+			return b.Roots(ctx, backend.RootsJob{Visible: 4, Hidden: 2, K: []float64{0.5}}, backend.RootsResult{W: f[:1]})
+		},
+		"roots": func(b *Backend) error {
+			return b.Roots(ctx, backend.RootsJob{Visible: 2, Hidden: 2, Count: 1, Weight: []float64{3, 1}, Low: make([]float64, 2)}, backend.RootsResult{W: f[:1]})
+		},
+		"annealing": func(b *Backend) error {
+			s, err := b.NewSampler(backend.SamplerSpec{Network: rbm, Chains: 3, Base: make([]int32, 8)})
+			if err != nil {
+				return err
+			}
+			done, err := s.(backend.Annealer).Anneal(ctx, rbm.Bias, way, f[:3], f[3:5])
+			if !done && err == nil {
+				err = errors.New("not annealed")
+			}
+			return errors.Join(err, s.Close())
+		},
+		"lattice": func(b *Backend) error {
+			l, err := b.NewLattice(backend.LatticeSpec{Width: 4, Height: 4, Replicas: 2, Temperatures: []float64{1, 2}, Exchange: 1})
+			if err != nil {
+				return err
+			}
+			spins := make([]int8, 16)
+			return errors.Join(l.Record(ctx, 2, 2, energies[:2], nil), l.SetState(0, spins), l.State(1, spins), l.SetTemperatures([]float64{2, 3}),
+				l.SetLevels([]int{1, 0}), l.Close())
+		},
 	}
-	start := counter(simCalls)
-	if err := run(); err != nil {
-		t.Fatal(err)
-	}
-	calls := counter(simCalls) - start
-	if calls < 50 {
-		t.Fatalf("%d calls in all", calls)
-	}
-	stride := 1
-	if testing.Short() {
-		stride = 7
-	}
-	for i := 1; i <= calls; i += stride {
-		t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+i))
-		err := run()
-		t.Setenv("CUSIM_FAIL", "")
-		if err == nil {
-			t.Fatalf("call %d of %d fails and nobody says so", i, calls)
+}
+
+// Every call of the driver fails once: the error comes out, names the device,
+// and leaves nothing behind.
+func TestEveryCallFails(t *testing.T) {
+	counter := simulated(t)
+	fails := func(t *testing.T, run func() error) {
+		t.Helper()
+		if err := run(); err != nil {
+			t.Fatal(err)
 		}
-		var missing *backend.MissingError
-		if !errors.As(err, &missing) && !(errors.Is(err, syscall.EIO) && strings.Contains(err.Error(), "CUDA device")) {
-			t.Errorf("call %d of %d: %v", i, calls, err)
+		start, allocations, objects := counter(simCalls), counter(simAllocations), counter(simObjects)
+		if err := run(); err != nil {
+			t.Fatal(err)
 		}
-		if a, o := counter(simAllocations), counter(simObjects); a != 0 || o != 0 {
-			t.Fatalf("call %d of %d fails and leaves %d allocations and %d other objects: %v", i, calls, a, o, err)
+		calls := counter(simCalls) - start
+		if calls < 8 {
+			t.Fatalf("%d calls in all", calls)
 		}
+		stride := 1
+		if testing.Short() {
+			stride = 7
+		}
+		for i := 1; i <= calls; i += stride {
+			t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+i))
+			err := run()
+			t.Setenv("CUSIM_FAIL", "")
+			if err == nil {
+				t.Fatalf("call %d of %d fails and nobody says so", i, calls)
+			}
+			var missing *backend.MissingError
+			if !errors.As(err, &missing) && !(errors.Is(err, syscall.EIO) && strings.Contains(err.Error(), "CUDA device")) {
+				t.Errorf("call %d of %d: %v", i, calls, err)
+			}
+			if a, o := counter(simAllocations), counter(simObjects); a != allocations || o != objects {
+				t.Fatalf("call %d of %d fails and leaves %d allocations and %d other objects: %v", i, calls, a-allocations, o-objects, err)
+			}
+		}
+	}
+	t.Run("opening", func(t *testing.T) {
+		fails(t, func() error {
+			b, err := New(backend.Options{Threads: 1})
+			if err != nil {
+				return err
+			}
+			return b.Close()
+		})
+	})
+	for name, job := range jobs(t) {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			fails(t, func() error { return job(b) })
+		})
 	}
 }
 
@@ -272,6 +346,26 @@ func TestFailureStays(t *testing.T) {
 		if err == nil || err.Error() != first.Error() {
 			t.Errorf("after %q: %v", first, err)
 		}
+	}
+}
+
+// A job that is too large for the device is one line that says so, and leaves
+// nothing.
+func TestJobsOutOfMemory(t *testing.T) {
+	counter := simulated(t)
+	for name, job := range jobs(t) {
+		t.Run(name, func(t *testing.T) {
+			b := open(t)
+			before := counter(simAllocations)
+			t.Setenv("CUSIM_MEMORY", fmt.Sprint(4*(12<<11+2))) // of the table alone
+			err := job(b)
+			if !errors.Is(err, syscall.ENOMEM) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "out of memory") {
+				t.Errorf("%v", err)
+			}
+			if after := counter(simAllocations); after != before {
+				t.Errorf("%d allocations before, %d after", before, after)
+			}
+		})
 	}
 }
 

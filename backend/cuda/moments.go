@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 
 	"kadanoff/backend"
@@ -74,7 +75,7 @@ func (m *sums) free() error {
 	for i := range m.edges {
 		errs = append(errs, m.edges[i].counts.free(), m.edges[i].ends.free())
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // add queues the counting of the present spins.

@@ -3,8 +3,10 @@
 package cuda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"kadanoff/backend"
 	kernels "kadanoff/kernels/cuda"
@@ -30,6 +32,9 @@ type sampler struct {
 	sweep  uint64
 	lists  bool // whether any step is a list
 	every  int
+
+	clamped bool // some unit is
+	plain   bool // every temperature is 1
 
 	spins, rows, groups, base, betas memory
 	raw                              []memory // weights of dense blocks, as they came
@@ -59,6 +64,7 @@ func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 	s.spec.Network, s.spec.Clamped, s.spec.Colors, s.spec.Temperatures = nil, nil, nil, nil
 	s.spec.Base = append([]int32(nil), spec.Base...)
 	s.stride = padded(spec.Chains)
+	s.clamped = slices.Contains(spec.Clamped, true)
 	stream := n.StreamUnits()
 	for l, size := range n.Layers {
 		s.first = append(s.first, s.words)
@@ -297,6 +303,7 @@ func blocks(n int64, size int) int { return int((n + int64(size) - 1) / int64(si
 
 func (s *sampler) setBetas(betas []uint64) error {
 	all := make([]uint64, s.stride)
+	s.plain = !slices.ContainsFunc(betas, func(b uint64) bool { return b != 1<<spin.XBits })
 	for c := range s.chains {
 		b := betas[c%len(betas)]
 		if b == spin.BetaCold {
@@ -327,12 +334,12 @@ func (s *sampler) start() error {
 	}
 	var exist memory
 	if err := fill(&exist, valid); err != nil {
-		return errors.Join(err, exist.free())
+		return cmp.Or(err, exist.free())
 	}
 	err := s.d.launch("toss_coins", s.stride/128, min(s.words, kernels.MaxGridY), 1, 128,
 		s.spins.u(0), exist.u(0), s.groups.u(0), uint64(s.words), uint64(s.stride), uint64(s.chains),
 		uint64(s.spec.FirstChain), uint64(philox.Init), s.spec.Seed, s.sweep)
-	return errors.Join(err, exist.free())
+	return cmp.Or(err, exist.free())
 }
 
 // once queues a sweep, the i-th of a call.
@@ -484,6 +491,6 @@ func (s *sampler) Close() error {
 				errs = append(errs, steps[i].freeAll())
 			}
 		}
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }

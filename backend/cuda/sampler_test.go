@@ -13,6 +13,7 @@ import (
 	"kadanoff/backend/ref"
 	kernels "kadanoff/kernels/cuda"
 	"kadanoff/spin"
+	"kadanoff/spin/fmath"
 	"kadanoff/spin/philox"
 )
 
@@ -204,5 +205,64 @@ func TestConcurrentSamplers(t *testing.T) {
 		if !slices.Equal(x.Bits, states[0].Bits) {
 			t.Error("the same job gave different spins")
 		}
+	}
+}
+
+// More units than a run of logarithms, more chains than a block, and more points
+// than a launch.
+func TestFreeEnergyShapes(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		const hidden = fmath.CoshRun + 35
+		n := quantized(t, backendtest.RandomRBM(41, hidden, 2, 1))
+		base := make([]int32, 41+hidden)
+		for i := range base {
+			base[i] = int32(i%17-8) << 18
+		}
+		const chains = 260
+		mix := make([]uint32, mostPoints+3)
+		for i := range mix {
+			mix[i] = uint32(i) << 19
+		}
+		states := spin.NewBatch(41, chains)
+		for i := range states.Units {
+			for c := range chains {
+				states.Set(i, c, (i*31+c*17)%7 < 3)
+			}
+		}
+		job := backend.FreeEnergyJob{Network: n, Summed: 1, States: states, Base: base, Mix: mix}
+		got, want := make([]float64, chains*len(mix)), make([]float64, chains*len(mix))
+		for _, err := range []error{b.FreeEnergy(context.Background(), job, got), ref.New().FreeEnergy(context.Background(), job, want)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Error("free energies differ")
+		}
+	})
+}
+
+// Several devices anneal as one.
+func TestAnnealSpread(t *testing.T) {
+	n := quantized(t, backendtest.RandomRBM(33, 31, 2, 1))
+	way := []uint32{0, 1 << 22, 1 << 23, 3 << 22, 1 << 24}
+	const chains = 700
+	run := func(b backend.Backend) (weights, variances []float64) {
+		s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: chains, Seed: 3, Stream: philox.AIS, Base: make([]int32, 64)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		weights, variances = make([]float64, chains), make([]float64, len(way)-1)
+		if done, err := s.(backend.Annealer).Anneal(context.Background(), n.Bias, way, weights, variances); !done || err != nil {
+			t.Fatal(done, err)
+		}
+		return weights, variances
+	}
+	b := threeDevices(t)
+	gotW, gotV := run(b)
+	wantW, wantV := run(b.Backend) // the CPU
+	if !slices.Equal(gotW, wantW) || !slices.Equal(gotV, wantV) {
+		t.Error("weights or variances differ")
 	}
 }

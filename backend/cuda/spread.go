@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ func newSpread(devices []*device, spec backend.SamplerSpec) (backend.Sampler, er
 		part.Temperatures = s.temperatures(spec.Temperatures, lo, part.Chains)
 		p, err := newSampler(devices[len(s.parts)], part)
 		if err != nil {
-			return nil, errors.Join(err, s.Close())
+			return nil, cmp.Or(err, s.Close())
 		}
 		s.parts, s.first = append(s.parts, p), append(s.first, lo)
 	}
@@ -59,7 +60,7 @@ func (s *spread) each(f func(i int, p *sampler) error) error {
 	for range s.parts {
 		<-done
 	}
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // Sweep queues sweeps in calls of about twenty milliseconds, so that one that
@@ -73,14 +74,9 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 	if n < 0 {
 		return errors.New("negative number of sweeps")
 	}
-	const long = 20 * time.Millisecond
-	for done, part := 0, 1; ; {
-		if err := ctx.Err(); err != nil || done == n {
-			return err
-		}
-		part = min(part, n-done)
-		start := time.Now()
-		if err := s.each(func(_ int, p *sampler) error {
+	done := 0
+	return paced(ctx, n, 0, func(part int) error {
+		err := s.each(func(_ int, p *sampler) error {
 			return p.on("sweeping", func() error {
 				for i := range part {
 					if err := p.once(done + i + 1); err != nil {
@@ -89,7 +85,26 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 				}
 				return cu.Synchronize()
 			})
-		}); err != nil {
+		})
+		done += part
+		return err
+	})
+}
+
+// paced calls do for n things in all, as many at a time as take about twenty
+// milliseconds, at most `most` if that is not 0, until ctx ends.
+func paced(ctx context.Context, n, most int, do func(part int) error) error {
+	const long = 20 * time.Millisecond
+	for done, part := 0, 1; ; {
+		if err := ctx.Err(); err != nil || done == n {
+			return err
+		}
+		part = min(part, n-done)
+		if most > 0 {
+			part = min(part, most)
+		}
+		start := time.Now()
+		if err := do(part); err != nil {
 			return err
 		}
 		done += part

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ type trainer struct {
 	sets        []chainSet // of each temperature
 	rows, means memory
 	pairs, sums memory // statistics; sums are visible data and model, hidden data and model
+	total       memory // of all pairs, for tied weights
 	energies    [2]memory
 	marks       memory
 }
@@ -79,7 +81,7 @@ func (c *chainSet) fit(chains, words int, beta uint64) error {
 // trainable reports whether the device takes a trainer's job.
 func trainable(spec *backend.TrainerSpec) bool {
 	most := kernels.MaxGridY * kernels.GroupUnits
-	return !spec.Tied && spec.Model.Layers[0] <= most && spec.Model.Layers[1] <= most
+	return spec.Model.Layers[0] <= most && spec.Model.Layers[1] <= most
 }
 
 func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
@@ -147,7 +149,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 		t.sets = make([]chainSet, len(t.betas))
 		var exist memory
 		if err := fill(&exist, valid); err != nil {
-			return errors.Join(err, exist.free())
+			return cmp.Or(err, exist.free())
 		}
 		for r := range t.sets {
 			s := &t.sets[r]
@@ -158,7 +160,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 					uint64(t.chain(r)), uint64(philox.Init), t.spec.Seed, 0)
 			}
 			if err != nil {
-				return errors.Join(err, exist.free())
+				return cmp.Or(err, exist.free())
 			}
 		}
 		if err := exist.free(); err != nil {
@@ -431,7 +433,7 @@ func (t *trainer) Statistics(dst *backend.Statistics) error {
 	dst.Reset(t.v, t.h, t.samples, t.chains)
 	sums := make([]int64, 2*(t.v+t.h))
 	if err := t.on("copying statistics", func() error {
-		return errors.Join(fetch(sums, &t.sums), fetch(dst.Pairs, &t.pairs))
+		return cmp.Or(fetch(sums, &t.sums), fetch(dst.Pairs, &t.pairs))
 	}); err != nil {
 		return err
 	}
@@ -459,7 +461,7 @@ func (t *trainer) SetStatistics(src *backend.Statistics) error {
 		sums = append(sums, x...)
 	}
 	t.samples, t.chains, t.gathered = src.Samples, src.Chains, true
-	return t.on("taking statistics", func() error { return errors.Join(fill(&t.sums, sums), fill(&t.pairs, src.Pairs)) })
+	return t.on("taking statistics", func() error { return cmp.Or(fill(&t.sums, sums), fill(&t.pairs, src.Pairs)) })
 }
 
 func (t *trainer) Update(u backend.Update) error {
@@ -472,9 +474,17 @@ func (t *trainer) Update(u backend.Update) error {
 	if !t.gathered {
 		return errNoStatistics
 	}
+	ascend := t.ascend
+	if t.spec.Tied {
+		x, err := t.tiedChange(&u)
+		if err != nil {
+			return err
+		}
+		ascend = func(u *backend.Update) error { return t.ascendTied(u, x) }
+	}
 	fits := false
 	if err := t.on("changing weights", func() (err error) {
-		if err := t.ascend(&u); err != nil {
+		if err := ascend(&u); err != nil {
 			return err
 		}
 		fits, err = t.round()
@@ -495,21 +505,68 @@ func (t *trainer) Update(u backend.Update) error {
 	return nil
 }
 
-// ascend changes the masters by the statistics.
-func (t *trainer) ascend(u *backend.Update) error {
-	n := t.v + t.h
+// velocities returns where the velocities are, 0 if there are none; the first
+// step with momentum makes them.
+func (t *trainer) velocities(u *backend.Update) (uint64, error) {
 	if u.Momentum != 0 && !t.moving {
-		if err := hold[float32](&t.velocity, int64(t.v)*int64(t.h)+int64(n)); err != nil {
-			return err
+		if err := hold[float32](&t.velocity, int64(t.v)*int64(t.h)+int64(t.v+t.h)); err != nil {
+			return 0, err
 		}
 		if err := t.velocity.zero(); err != nil {
-			return err
+			return 0, err
 		}
 		t.moving = true
 	}
-	var velocity uint64
-	if t.moving {
-		velocity = t.velocity.u(0)
+	if !t.moving {
+		return 0, nil
+	}
+	return t.velocity.u(0), nil
+}
+
+// tiedChange is what tied weights change by before momentum: one number.
+func (t *trainer) tiedChange(u *backend.Update) (float64, error) {
+	weights := int64(t.v) * int64(t.h)
+	sum, w := []int64{0}, []float32{0}
+	if err := t.on("adding up pairs", func() error {
+		if err := fill(&t.total, sum); err != nil {
+			return err
+		}
+		if err := t.d.launch("sum_all", min(blocks(weights, 128), 1024), 1, 1, 128, t.pairs.u(0), t.total.u(0), uint64(weights)); err != nil {
+			return err
+		}
+		return cmp.Or(fetch(sum, &t.total), fetch(w, &t.w))
+	}); err != nil {
+		return 0, err
+	}
+	if sum[0] >= 1<<53 || sum[0] <= -1<<53 {
+		return 0, fmt.Errorf("sum of %d pair statistics is beyond 2⁵³: want a smaller batch", weights)
+	}
+	counts := backend.Statistics{Samples: t.samples, Chains: t.chains}
+	g := math.FMA(-u.WeightDecay, float64(w[0]), float64(float64(sum[0])*counts.TiedFactor(int(weights))))
+	switch {
+	case w[0] > 0:
+		g -= u.L1
+	case w[0] < 0:
+		g += u.L1
+	}
+	return float64(u.WeightRate * g), nil
+}
+
+// ascendTied changes tied masters by x and momentum.
+func (t *trainer) ascendTied(u *backend.Update, x float64) error {
+	velocity, err := t.velocities(u)
+	if err != nil {
+		return err
+	}
+	weights := int64(t.v) * int64(t.h)
+	return t.d.launch("change_tied", blocks(weights, 128), 1, 1, 128, t.w.u(0), velocity, uint64(weights), math.Float64bits(x), math.Float64bits(u.Momentum))
+}
+
+// ascend changes the masters by the statistics.
+func (t *trainer) ascend(u *backend.Update) error {
+	velocity, err := t.velocities(u)
+	if err != nil {
+		return err
 	}
 	f := math.Float64bits
 	for _, layer := range []struct {
@@ -557,7 +614,7 @@ func (t *trainer) save(dst *backend.TrainerState) error {
 	}
 	var rows [][]uint64
 	if err := t.on("copying the state of training", func() error {
-		err := errors.Join(fetch(s.Model.Blocks[0].W, &t.w), fetch(s.Model.Bias, &t.bias), fetch(offset, &t.offset), fetch(s.Velocity, &t.velocity))
+		err := cmp.Or(fetch(s.Model.Blocks[0].W, &t.w), fetch(s.Model.Bias, &t.bias), fetch(offset, &t.offset), fetch(s.Velocity, &t.velocity))
 		for r := range t.sets {
 			c := &t.sets[r]
 			if err != nil || c.chains == 0 {
@@ -609,7 +666,7 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	t.step, t.moving, t.gathered = src.Step, len(src.Velocity) > 0, false
 	offset := append(append([]float64(nil), src.VisibleOffset...), src.HiddenOffset...)
 	if err := t.on("taking a state of training", func() error {
-		if err := errors.Join(fill(&t.w, src.Model.Blocks[0].W), fill(&t.bias, src.Model.Bias), fill(&t.offset, offset)); err != nil {
+		if err := cmp.Or(fill(&t.w, src.Model.Blocks[0].W), fill(&t.bias, src.Model.Bias), fill(&t.offset, offset)); err != nil {
 			return err
 		}
 		if t.moving {
@@ -652,13 +709,13 @@ func (t *trainer) Close() error {
 		errs := []error{t.up.freeAll(), t.down.freeAll()}
 		for _, m := range []*memory{
 			&t.w, &t.bias, &t.velocity, &t.delta, &t.offset, &t.change, &t.part, &t.fixed, &t.fixedBias, &t.rounding, &t.groups,
-			&t.rows, &t.means, &t.pairs, &t.sums, &t.energies[0], &t.energies[1], &t.marks, &t.batch.spins, &t.batch.betas,
+			&t.rows, &t.means, &t.pairs, &t.sums, &t.total, &t.energies[0], &t.energies[1], &t.marks, &t.batch.spins, &t.batch.betas,
 		} {
 			errs = append(errs, m.free())
 		}
 		for r := range t.sets {
 			errs = append(errs, t.sets[r].spins.free(), t.sets[r].betas.free())
 		}
-		return errors.Join(errs...)
+		return cmp.Or(errs...)
 	})
 }

@@ -26,23 +26,49 @@ var moments string
 //go:embed train.ptx
 var train string
 
+//go:embed energy.ptx
+var energy string
+
+//go:embed enumerate.ptx
+var enumerate string
+
+//go:embed lattice.ptx
+var lattice string
+
+//go:embed roots.ptx
+var roots string
+
+//go:embed means.ptx
+var means string
+
 // Modules returns the PTX of each source by its name.
 func Modules() map[string]string {
-	return map[string]string{"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train}
+	return map[string]string{
+		"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train, "energy": energy, "enumerate": enumerate,
+		"lattice": lattice, "roots": roots, "means": means,
+	}
 }
 
 // Kernels lists the entry points of each source.
 func Kernels() map[string][]string {
 	return map[string][]string{
-		"gibbs":   {"gibbs_digits2", "gibbs_digits3", "gibbs_digits4", "means_digits2", "means_digits3", "means_digits4"},
+		"gibbs": {
+			"gibbs_digits2", "gibbs_digits3", "gibbs_digits4", "means_digits2", "means_digits3", "means_digits4",
+			"fields_digits2", "fields_digits3", "fields_digits4",
+		},
 		"list":    {"gibbs_list"},
 		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins"},
 		"pack":    {"pack_digits", "fold_weights"},
 		"moments": {"count_ones", "count_edges", "count_pairs"},
 		"train": {
 			"sum_spins", "sum_means", "sum_pairs", "add_energies", "exchange_chains", "mean_changes", "change_weights",
-			"change_visible", "change_hidden", "fit_fraction", "round_weights",
+			"change_visible", "change_hidden", "fit_fraction", "round_weights", "sum_all", "change_tied",
 		},
+		"energy":    {"run_terms", "free_energies", "add_differences", "list_energies"},
+		"enumerate": {"enum_values", "enum_factors", "enum_weights", "enum_minimum", "enum_count", "enum_histogram", "enum_sums"},
+		"lattice":   {"lattice_metropolis", "lattice_heat_bath", "lattice_ends", "lattice_count"},
+		"roots":     {"roots_table", "roots_newton"},
+		"means":     {"mean_field"},
 	}
 }
 
@@ -58,6 +84,10 @@ const (
 	SumRows     = 64  // visible and hidden units of a block of sum_pairs
 	SumColumns  = 32
 	ChangeRows  = 64 // visible units of a block of change_weights
+
+	PanelColumns = 16   // columns of a panel of product.h: states or chains
+	PanelRows    = 64   // rows of a tile of it
+	EnumCounters = 8192 // of a block of enum_histogram
 
 	MaxGridY     = 65535      // blocks in the second dimension of a grid
 	MinVersion   = 11000      // first driver that takes the PTX, as cuDriverGetVersion says it

@@ -34,9 +34,14 @@ typedef u32 U4 __attribute__((vector_size(16)));
 DEVICE void sync_warp() { __nvvm_bar_warp_sync(~0u); }
 DEVICE u32 shuffle_xor(u32 x, u32 lanes) { return (u32)__nvvm_shfl_sync_bfly_i32(~0u, (int)x, (int)lanes, 31); }
 DEVICE int popcount(u32 x) { return __builtin_popcount(x); }
+DEVICE int first_bit(u64 x) { return __builtin_ctzll(x); } // of x > 0
 DEVICE void add_u64(u64 *to, u64 x) { asm volatile("red.global.add.u64 [%0], %1;" ::"l"(to), "l"(x) : "memory"); }
 DEVICE void add_u32(u32 *to, u32 x) { asm volatile("red.global.add.u32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
 
+DEVICE void add_shared(u32 *to, u32 x) {
+  u32 shared = (u32)(u64)(__attribute__((address_space(3))) void *)to;
+  asm volatile("red.shared.add.u32 [%0], %1;" ::"r"(shared), "r"(x) : "memory");
+}
 DEVICE void min_s32(int *to, int x) { asm volatile("red.global.min.s32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
 DEVICE void max_s32(int *to, int x) { asm volatile("red.global.max.s32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
 DEVICE double fma_double(double a, double b, double c) { return __builtin_fma(a, b, c); }

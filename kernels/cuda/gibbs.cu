@@ -228,3 +228,16 @@ HALF_STEP(gibbs_digits2, 2, 4)
 MEANS(means_digits4, 4, 2)
 MEANS(means_digits3, 3, 2)
 MEANS(means_digits2, 2, 4)
+
+// The fields themselves, [unit][chain], of whole words of units.
+#define FIELDS(name, digits, nt)                                                                                                          \
+  KERNEL(128, 2, name, const U4 *weights, const int *bias, const int *from, const U4 *spins, int *fields, int steps, int stride) {        \
+    SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
+    half_step<digits, nt>(ring, weights, from, Chains{spins, stride, stride}, steps, [&](int group, int chain, const int *f) {            \
+      for (int j = 0; j < GROUP; j++)                                                                                                     \
+        fields[((u64)GROUP * group + j) * stride + chain] = (int)((u32)bias[GROUP * group + j] + 2 * (u32)f[j]);                          \
+    });                                                                                                                                   \
+  }
+FIELDS(fields_digits4, 4, 2)
+FIELDS(fields_digits3, 3, 2)
+FIELDS(fields_digits2, 2, 4)

@@ -1,17 +1,7 @@
 // A step of training an RBM, as package backend defines it (TrainerSpec and
 // Update): exact sums in integers, then float64 in one fixed order. v counts
 // visible and h hidden units.
-#include "device.h"
-
-DEVICE double shuffle_xor(double x, u32 lanes) {
-  union {
-    double d;
-    u32 u[2];
-  } y = {x};
-  y.u[0] = shuffle_xor(y.u[0], lanes);
-  y.u[1] = shuffle_xor(y.u[1], lanes);
-  return y.d;
-}
+#include "fmath.h"
 
 DEVICE i64 sum_of_warp(i64 x) {
 #pragma unroll
@@ -225,4 +215,18 @@ KERNEL(128, 4, round_weights, const float *w, const float *bias, Rounding *found
     least = y < least ? y : least, most = z > most ? z : most;
   }
   if ((threadIdx.x & 31) == 0) min_s32(&found->least, least), max_s32(&found->most, most);
+}
+
+// *sum += all pairs.
+KERNEL(128, 4, sum_all, const i64 *pairs, u64 *sum, i64 n) {
+  i64 x = 0;
+  for (i64 k = (i64)blockIdx.x * 128 + threadIdx.x; k < n; k += (i64)gridDim.x * 128) x += pairs[k];
+  x = sum_of_warp(x);
+  if ((threadIdx.x & 31) == 0) add_u64(sum, (u64)x);
+}
+
+// The change x of tied weights.
+KERNEL(128, 4, change_tied, float *w, float *velocity, i64 n, double x, double momentum) {
+  const i64 k = (i64)blockIdx.x * 128 + threadIdx.x;
+  if (k < n) w[k] = (float)((double)w[k] + with_momentum(velocity, k, momentum, x));
 }

@@ -65,8 +65,10 @@ DEVICE u32 shuffle_xor(u32 x, u32 lanes) {
   return (u32)cusim::exchanged()[cusim::lane() ^ lanes];
 }
 DEVICE int popcount(u32 x) { return __builtin_popcount(x); }
+DEVICE int first_bit(u64 x) { return __builtin_ctzll(x); }
 DEVICE void add_u64(u64 *to, u64 x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
 DEVICE void add_u32(u32 *to, u32 x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+DEVICE void add_shared(u32 *to, u32 x) { *to += x; }
 DEVICE void min_s32(int *to, int x) {
   for (int old = *to; x < old && !__atomic_compare_exchange_n(to, &old, x, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);) {}
 }
