@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,9 +44,11 @@ func NewRoot(name, short, example string) (*cobra.Command, *Options) {
 		SilenceErrors:      true,
 		SilenceUsage:       true,
 		DisableSuggestions: true,
+		DisableAutoGenTag:  true,
 		PersistentPreRunE:  func(*cobra.Command, []string) error { return o.check() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newManual(root))
 	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.SortFlags = false
@@ -160,23 +161,4 @@ func subcommands(cmd *cobra.Command) []string {
 		}
 	}
 	return names
-}
-
-// Version returns the version the binary was built from: the module's version
-// or the revision of its source.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	version := info.Main.Version
-	if version != "" && version != "(devel)" {
-		return version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return "unknown"
 }
