@@ -14,9 +14,9 @@ func newManual(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "manual DIR",
 		Short: "Write man pages and shell completions",
-		Long: "Writes DIR/man1/*.1 and DIR/completions/ for bash, zsh and fish. The pages carry the date that\n" +
-			"SOURCE_DATE_EPOCH names, or today's.",
-		Example: "  " + root.Name() + " manual share",
+		Long: "Writes man pages and completions for bash, zsh and fish to where they are looked for below a share\n" +
+			"folder. The pages carry the date that SOURCE_DATE_EPOCH names, or today's.",
+		Example: "  " + root.Name() + " manual ~/.local/share",
 		Hidden:  true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -29,8 +29,11 @@ func newManual(root *cobra.Command) *cobra.Command {
 }
 
 func writeManual(root *cobra.Command, dir string) error {
-	man, completions := filepath.Join(dir, "man1"), filepath.Join(dir, "completions")
-	for _, d := range []string{man, completions} {
+	man := filepath.Join(dir, "man", "man1")
+	bash := filepath.Join(dir, "bash-completion", "completions", root.Name())
+	zsh := filepath.Join(dir, "zsh", "site-functions", "_"+root.Name())
+	fish := filepath.Join(dir, "fish", "vendor_completions.d", root.Name()+".fish")
+	for _, d := range []string{man, filepath.Dir(bash), filepath.Dir(zsh), filepath.Dir(fish)} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			return err
 		}
@@ -39,11 +42,11 @@ func writeManual(root *cobra.Command, dir string) error {
 	if err := doc.GenManTree(root, header, man); err != nil {
 		return err
 	}
-	if err := root.GenBashCompletionFileV2(filepath.Join(completions, root.Name()+".bash"), true); err != nil {
+	if err := root.GenBashCompletionFileV2(bash, true); err != nil {
 		return err
 	}
-	if err := root.GenZshCompletionFile(filepath.Join(completions, "_"+root.Name())); err != nil {
+	if err := root.GenZshCompletionFile(zsh); err != nil {
 		return err
 	}
-	return root.GenFishCompletionFile(filepath.Join(completions, root.Name()+".fish"), true)
+	return root.GenFishCompletionFile(fish, true)
 }

@@ -21,7 +21,7 @@ func TestManual(t *testing.T) {
 			t.Fatalf("exit %d", code)
 		}
 		files := map[string]string{}
-		for _, pattern := range []string{"man1/*", "completions/*"} {
+		for _, pattern := range []string{"man/man1/*", "*/*completions*/*", "zsh/site-functions/*"} {
 			list, err := filepath.Glob(filepath.Join(dir, pattern))
 			if err != nil {
 				t.Fatal(err)
@@ -42,7 +42,7 @@ func TestManual(t *testing.T) {
 		"tool-do.1":        {"--seed"},
 		"tool-both.1":      {"tool-both-left(1)"},
 		"tool-both-left.1": {"Left"},
-		"tool.bash":        {"__complete"}, "_tool": {"#compdef tool"}, "tool.fish": {"complete -c tool"},
+		"tool":             {"__complete"}, "_tool": {"#compdef tool"}, "tool.fish": {"complete -c tool"},
 	} {
 		for _, w := range words {
 			if !strings.Contains(files[name], w) {
