@@ -79,6 +79,14 @@ gpu-simulate: ## the CUDA backend's tests on a simulated driver (needs g++)
 ptx: ## compile the CUDA kernels to PTX (needs clang-19)
 	kernels/cuda/build
 
+.PHONY: release
+release: ## archives for linux amd64 and arm64, to dist/ (fetches a C compiler with pip)
+	go run ./cmd/internal/release
+
+.PHONY: release-check
+release-check: ## a release of this machine's architecture, made twice and looked into
+	KADANOFF_TEST_RELEASE=1 go test -count=1 -timeout 30m ./cmd/internal/release
+
 .PHONY: bench
 bench: ## checks and speeds of this machine
 	go run ./cmd/rbmbench

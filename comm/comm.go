@@ -87,10 +87,11 @@ func (e *MismatchError) Error() string {
 
 // launchers lists the variables in which launchers say how many processes they
 // started: Open MPI, MPICH and those like it, Slurm.
-var launchers = []string{openMPILauncher, "PMI_SIZE", slurm}
+var launchers = []string{openMPILauncher, pmi, slurm}
 
 const (
 	openMPILauncher = "OMPI_COMM_WORLD_SIZE"
+	pmi             = "PMI_SIZE"
 	slurm           = "SLURM_STEP_NUM_TASKS"
 )
 
@@ -103,6 +104,22 @@ func launched(env func(string) string) (n int, from string) {
 		}
 	}
 	return 0, ""
+}
+
+// LaunchRank returns the number that a launcher gave this process, before any
+// group is open: 0 without a launcher, and for a process that works alone.
+func LaunchRank() int { return launchRank(os.Getenv) }
+
+func launchRank(env func(string) string) int {
+	n, from := launched(env)
+	if n < 2 || env(LibraryVar) == "none" {
+		return 0
+	}
+	rank, err := strconv.Atoi(env(map[string]string{openMPILauncher: "OMPI_COMM_WORLD_RANK", pmi: "PMI_RANK", slurm: "SLURM_PROCID"}[from]))
+	if err != nil {
+		return 0
+	}
+	return rank
 }
 
 // Open joins the group that this process was started in: one process unless a

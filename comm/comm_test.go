@@ -45,6 +45,24 @@ func TestLaunched(t *testing.T) {
 	}
 }
 
+func TestLaunchRank(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		rank int
+	}{
+		{nil, 0},
+		{map[string]string{"PMI_SIZE": "4", "PMI_RANK": "3"}, 3},
+		{map[string]string{"PMI_SIZE": "4", "PMI_RANK": "3", LibraryVar: "none"}, 0},
+		{map[string]string{"PMI_SIZE": "4", "PMI_RANK": "x"}, 0},
+		{map[string]string{"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "7"}, 0},
+		{map[string]string{"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, 1},
+	} {
+		if rank := launchRank(func(v string) string { return c.env[v] }); rank != c.rank {
+			t.Errorf("%v: rank %d, want %d", c.env, rank, c.rank)
+		}
+	}
+}
+
 // Processes that a launcher started but no library connects are refused: they
 // would all do the whole job.
 func TestUnconnected(t *testing.T) {

@@ -33,14 +33,37 @@ func (s *logSum) add(x float64) {
 	}
 }
 
+// join adds a sum to another.
+func (s *logSum) join(o logSum) {
+	switch {
+	case s.sum == 0:
+		*s = o
+	case o.top > s.top:
+		s.sum = math.FMA(s.sum, fmath.Exp(s.top-o.top), o.sum)
+		s.top = o.top
+	default:
+		s.sum = math.FMA(o.sum, fmath.Exp(o.top-s.top), s.sum)
+	}
+}
+
 func (s *logSum) value() float64 { return s.top + fmath.Log(s.sum) }
 
 // softplus is ln(1 + eˣ).
 func softplus(x float64) float64 { return fmath.LnCosh2(x/2) + x/2 }
 
+// blockBits is the logarithm of the number of states whose sum one process makes.
+const blockBits = 12
+
 // ExactLogZ returns ln Z of an RBM of ±1 units by summing over all states of
 // its smaller layer, the other summed out in each: Z = Σ_h e^(−F(h)).
 func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float64, error) {
+	return ExactLogZOnRanks(ctx, be, q, comm.One())
+}
+
+// ExactLogZOnRanks is ExactLogZ with the states shared out to the processes of a
+// group, in blocks of 4096 whose sums are added up in their order: all processes
+// have the same result, however many there are.
+func ExactLogZOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, g comm.Group) (float64, error) {
 	given := 0
 	if q.Layers[1] < q.Layers[0] {
 		given = 1
@@ -49,8 +72,7 @@ func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float6
 	if n > MaxExactUnits {
 		return 0, fmt.Errorf("the smaller layer has %d units, want at most %d for an exact log Z", n, MaxExactUnits)
 	}
-	const most = 12 // bits of the states of a batch
-	low := min(n, most)
+	low := min(n, blockBits)
 	states := spin.NewBatch(n, 1<<low)
 	for c := range states.Chains {
 		for i := range low {
@@ -58,8 +80,9 @@ func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float6
 		}
 	}
 	f := make([]float64, states.Chains)
-	var z logSum
-	for high := range 1 << (n - low) {
+	blocks := 1 << (n - low)
+	sums := make([]float64, 2*blocks) // top and sum of each
+	for high := blocks * g.Rank() / g.Size(); high < blocks*(g.Rank()+1)/g.Size(); high++ {
 		for i := low; i < n; i++ {
 			row, word := states.Row(i), uint64(0)
 			if high>>(i-low)&1 != 0 {
@@ -72,9 +95,19 @@ func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float6
 		if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1 - given, States: states}, f); err != nil {
 			return 0, err
 		}
+		var z logSum
 		for _, x := range f {
 			z.add(-x)
 		}
+		sums[2*high], sums[2*high+1] = z.top, z.sum
+	}
+	// Nothing but zeros is added to them.
+	if err := g.SumFloat64(sums); err != nil {
+		return 0, err
+	}
+	var z logSum
+	for i := range blocks {
+		z.join(logSum{sums[2*i], sums[2*i+1]})
 	}
 	return z.value(), nil
 }
@@ -82,19 +115,38 @@ func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float6
 // MeanFreeEnergy returns the mean of F(v) over a source in epoch 0, and its
 // standard error over the configurations.
 func MeanFreeEnergy(ctx context.Context, be backend.Backend, q *spin.Network, s Source) (mean, stderr float64, err error) {
+	return MeanFreeEnergyOnRanks(ctx, be, q, s, comm.One())
+}
+
+// MeanFreeEnergyOnRanks is MeanFreeEnergy with the configurations shared out to
+// the processes of a group, 4096 at a time; all of them add all up in their
+// order, so that the result does not depend on how many there are.
+func MeanFreeEnergyOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, s Source, g comm.Group) (mean, stderr float64, err error) {
 	const at = 4096
 	sum, square := 0.0, 0.0
 	var first float64
-	for from := 0; from < s.Rows(); from += at {
-		b, err := Load(s, from, min(s.Rows(), from+at), 0)
-		if err != nil {
-			return 0, 0, err
+	own := make([]float64, at)
+	for round := 0; round < s.Rows(); round += at * g.Size() {
+		if from := round + at*g.Rank(); from < s.Rows() {
+			b, err := Load(s, from, min(s.Rows(), from+at), 0)
+			if err != nil {
+				return 0, 0, err
+			}
+			if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1, States: b}, own[:b.Chains]); err != nil {
+				return 0, 0, err
+			}
 		}
-		f := make([]float64, b.Chains)
-		if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1, States: b}, f); err != nil {
-			return 0, 0, err
+		f := own
+		if g.Size() > 1 {
+			all, err := g.Gather(comm.Bytes(own))
+			if err != nil {
+				return 0, 0, err
+			}
+			f = make([]float64, at*g.Size())
+			copy(comm.Bytes(f), all)
 		}
-		if from == 0 {
+		f = f[:min(len(f), s.Rows()-round)]
+		if round == 0 {
 			first = f[0]
 		}
 		for _, x := range f {
@@ -120,8 +172,8 @@ type AISConfig struct {
 	// their burn-in; they are repeated as needed.
 	Start *spin.Batch
 	Log   func(format string, args ...any)
-	// Group is the processes that share the chains of AnnealedImportance, which
-	// gives all of them the same; nil for this one alone.
+	// Group is the processes that share the chains of AnnealedImportance and
+	// Raise, which give all of them the same; nil for this one alone.
 	Group comm.Group
 }
 
@@ -136,6 +188,19 @@ func (c *AISConfig) Check() error {
 		return fmt.Errorf("--burn-in %d: want 0 or more", c.BurnIn)
 	}
 	return nil
+}
+
+// share returns the processes of the job and the chains [from, to) of this one.
+func (c *AISConfig) share(chains int) (g comm.Group, from, to int, err error) {
+	g = c.Group
+	if g == nil {
+		g = comm.One()
+	}
+	if chains < g.Size() {
+		return nil, 0, 0, fmt.Errorf("%d chains: want at least one for each of %d processes", chains, g.Size())
+	}
+	from, to = share(chains, g.Size(), g.Rank())
+	return g, from, to, nil
 }
 
 // Estimate is the logarithm of a mean of weights.
@@ -202,13 +267,9 @@ func AnnealedImportance(ctx context.Context, be backend.Backend, q *spin.Network
 		return nil, err
 	}
 	c.Log("from the base-rate model: %d chains at %d temperatures", c.Chains, len(way))
-	g := c.Group
-	if g == nil {
-		g = comm.One()
-	}
-	from, to := share(c.Chains, g.Size(), g.Rank())
-	if c.Chains < g.Size() {
-		return nil, fmt.Errorf("--chains %d: want at least one for each of %d processes", c.Chains, g.Size())
+	g, from, to, err := c.share(c.Chains)
+	if err != nil {
+		return nil, err
 	}
 	x, err := w.forward(ctx, way, from, to, 0, nil)
 	if err != nil {
@@ -264,30 +325,40 @@ func Raise(ctx context.Context, be backend.Backend, q *spin.Network, c AISConfig
 	}
 	each := max(1, c.Chains/data.Chains)
 	n := data.Chains * each
-	s, err := w.sampler(0, n, backend.MixOne, raiseSweeps)
+	g, from, to, err := c.share(n)
+	if err != nil {
+		return 0, 0, err
+	}
+	s, err := w.sampler(from, to, backend.MixOne, raiseSweeps)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer s.Close()
-	if err := w.set(s, repeated(data, 0, n)); err != nil {
+	if err := w.set(s, repeated(data, from, to)); err != nil {
 		return 0, 0, err
 	}
-	f := make([]float64, 2*n)
+	f := make([]float64, 2*(to-from))
 	if err := w.energies(ctx, s, backend.MixOne, backend.MixOne, f); err != nil {
 		return 0, 0, err
 	}
 	if err := s.Sweep(ctx, 1); err != nil {
 		return 0, 0, err
 	}
-	x, err := w.along(ctx, s, way.reversed(), n, nil)
+	x, err := w.along(ctx, s, way.reversed(), to-from, nil)
 	if err != nil {
+		return 0, 0, err
+	}
+	for c := range x {
+		x[c] -= f[c]
+	}
+	if x, err = together(g, x, from, n); err != nil {
 		return 0, 0, err
 	}
 	sum, square := 0.0, 0.0
 	for d := range data.Chains {
 		var z logSum
 		for c := d; c < n; c += data.Chains {
-			z.add(x[c] - f[c] - w.logZ0)
+			z.add(x[c] - w.logZ0)
 		}
 		l := z.value() - fmath.Log(float64(each))
 		sum += l

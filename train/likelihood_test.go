@@ -3,9 +3,11 @@ package train_test
 import (
 	"context"
 	"math"
+	"sync"
 	"testing"
 
 	"kadanoff/backend/backendtest"
+	"kadanoff/comm"
 	"kadanoff/spin"
 	"kadanoff/train"
 )
@@ -98,5 +100,45 @@ func TestBaseRates(t *testing.T) {
 		if math.Abs(b-want) > 1e-12 {
 			t.Errorf("bias %d is %v, want %v", i, b, want)
 		}
+	}
+}
+
+// All processes have the bits of one, however many share states, rows or
+// chains. 14 units make four blocks of states, 9001 rows three of configurations.
+func TestLikelihoodOnRanks(t *testing.T) {
+	be, ctx := open(t), context.Background()
+	q := quantized(t, 23, 14, 2)
+	s := set(t, 9001, 23)
+	data, err := train.Load(s, 0, 70, 0)
+	check(t, err)
+	sums, err := train.Sums(s)
+	check(t, err)
+	type result struct{ logZ, free, spread, raise, stderr float64 }
+	evaluate := func(g comm.Group) (r result, err error) {
+		if r.logZ, err = train.ExactLogZOnRanks(ctx, be, q, g); err != nil {
+			return r, err
+		}
+		if r.free, r.spread, err = train.MeanFreeEnergyOnRanks(ctx, be, q, s, g); err != nil {
+			return r, err
+		}
+		c := train.AISConfig{Chains: 150, Temperatures: 20, Seed: 5, Base: train.BaseRates(sums, 9001), Group: g}
+		r.raise, r.stderr, err = train.Raise(ctx, be, q, c, data)
+		return r, err
+	}
+	want, err := evaluate(comm.One())
+	check(t, err)
+	if brute := bruteLogZ(q); math.Abs(want.logZ-brute) > 1e-10*brute {
+		t.Errorf("log Z is %v, want %v", want.logZ, brute)
+	}
+	for size := 2; size <= 4; size++ {
+		var wait sync.WaitGroup
+		for _, g := range group(size) {
+			wait.Go(func() {
+				if got, err := evaluate(g); err != nil || got != want {
+					t.Errorf("rank %d of %d: %+v, %v; one process has %+v", g.Rank(), size, got, err, want)
+				}
+			})
+		}
+		wait.Wait()
 	}
 }

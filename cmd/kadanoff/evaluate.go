@@ -102,7 +102,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 			"agree and ten times the temperatures move neither.\n" +
 			"raise: a likelihood that is too low on average: that of what annealing forward yields.\n" +
 			"auto (the default): exact where the smaller layer allows it, else ais.\n" +
-			"Under mpirun or srun the processes share the chains of ais, with the same result.",
+			"Under mpirun or srun the processes share the work, with the same result.",
 		Example: "  kadanoff evaluate model.safetensors --data t10k-images-idx3-ubyte.gz --threshold 127\n" +
 			"  kadanoff evaluate model.safetensors --data test.npy --method ais --temperatures 10000 --chains 1000",
 		Args: oneFile("MODEL"),
@@ -121,7 +121,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				c.Group = g
 				in.say(cmd)
 				ctx := cmd.Context()
-				free, spread, err := train.MeanFreeEnergy(ctx, be, m.net, source)
+				free, spread, err := train.MeanFreeEnergyOnRanks(ctx, be, m.net, source, g)
 				if err != nil {
 					return err
 				}
@@ -151,7 +151,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				}
 				switch method {
 				case "exact":
-					logZ, err := train.ExactLogZ(ctx, be, m.net)
+					logZ, err := train.ExactLogZOnRanks(ctx, be, m.net, g)
 					if err != nil {
 						return err
 					}

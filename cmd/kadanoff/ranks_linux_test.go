@@ -182,14 +182,22 @@ func TestMPI(t *testing.T) {
 		if out, err := alone.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		ais := []string{"evaluate", filepath.Join(model, "model.safetensors"), "--data", "digits", "--method", "ais", "--temperatures", "50", "--burn-in", "5", "--chains", "130", "--threads", "1", "--backend", "cpu"}
-		one, err := exec.Command(exe, ais...).Output()
-		if err != nil {
-			t.Fatal(err)
+		for _, method := range []string{"ais", "exact", "raise"} {
+			line := []string{"evaluate", filepath.Join(model, "model.safetensors"), "--data", "digits", "--method", method, "--temperatures", "50", "--burn-in", "5", "--chains", "130", "--threads", "1", "--backend", "cpu"}
+			one, err := exec.Command(exe, line...).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			two := start(t, l, exe, 2, line...)
+			if code := two.code(t); code != 0 || two.stdout.String() != string(one) {
+				t.Errorf("%s: evaluate --method %s on two ranks: exit %d\n%s\nwant\n%s", l.name, method, code, two.stdout.String(), one)
+			}
 		}
-		two := start(t, l, exe, 2, ais...)
-		if code := two.code(t); code != 0 || two.stdout.String() != string(one) {
-			t.Errorf("%s: evaluate on two ranks: exit %d\n%s\nwant\n%s", l.name, code, two.stdout.String(), one)
+		for _, wrong := range []string{"--nosuch", "--hidden=x", "--peer-timeout=-1s"} {
+			m := start(t, l, exe, 2, "train", wrong)
+			if code := m.code(t); code != 2 || strings.Count(m.stderr.String(), "kadanoff: ") != 1 {
+				t.Errorf("%s: train %s on two ranks: exit %d, want 2 and one line\n%s", l.name, wrong, code, m.stderr.String())
+			}
 		}
 		long := append(append([]string{}, trainArgs...), "--epochs", "100000", "--checkpoint-every", "5steps")
 		dir := filepath.Join(t.TempDir(), "run")

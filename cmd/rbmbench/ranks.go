@@ -31,10 +31,10 @@ func (r *rankFlags) add(c *cobra.Command) {
 // pays is the gain of a doubling below which more ranks are said not to pay.
 const pays = 1.3
 
-// run measures the cases that can be measured and puts all on paper.
-func (r *rankFlags) run(cmd *cobra.Command, f *flags, sizes []string) error {
+// cases checks the flags and returns what is to be timed.
+func (r *rankFlags) cases(sizes []string) ([]bench.RankCase, error) {
 	if r.steps < 1 || r.latency < 0 || !(r.bandwidth > 0) {
-		return cli.Usage("--steps %d, --latency %v, --bandwidth %v: want at least 1, 0 or more, and above 0", r.steps, r.latency, r.bandwidth)
+		return nil, cli.Usage("--steps %d, --latency %v, --bandwidth %v: want at least 1, 0 or more, and above 0", r.steps, r.latency, r.bandwidth)
 	}
 	if len(sizes) == 0 {
 		sizes = []string{"784x500x512", "65536x8192x65536"}
@@ -43,14 +43,24 @@ func (r *rankFlags) run(cmd *cobra.Command, f *flags, sizes []string) error {
 	for _, s := range sizes {
 		c, err := bench.ParseRankCase(s)
 		if err != nil {
-			return cli.Usage("%w", err)
+			return nil, cli.Usage("%w", err)
 		}
 		cases = append(cases, c)
 	}
 	if !cases[0].Measurable() {
-		return cli.Usage("--case %s: too large to be timed: want one of at most 8 million weights first, from which this one is worked out", sizes[0])
+		return nil, cli.Usage("--case %s: too large to be timed: want one of at most 8 million weights first, from which this one is worked out", sizes[0])
 	}
+	return cases, nil
+}
+
+// run measures the cases that can be measured and puts all on paper.
+func (r *rankFlags) run(cmd *cobra.Command, f *flags, sizes []string) error {
 	return cli.OnRanks(cmd, comm.DefaultTimeout, "", func(g comm.Group) error {
+		code := func(err error) int { return cli.ExitCode(cmd.Context(), err) }
+		cases, err := r.cases(sizes)
+		if err := comm.Agree(g, err, code); err != nil {
+			return err
+		}
 		if err := f.Settle(cmd, g); err != nil {
 			return err
 		}
@@ -58,7 +68,6 @@ func (r *rankFlags) run(cmd *cobra.Command, f *flags, sizes []string) error {
 		if err == nil {
 			defer be.Close()
 		}
-		code := func(err error) int { return cli.ExitCode(cmd.Context(), err) }
 		if err := comm.Agree(g, err, code); err != nil {
 			return err
 		}

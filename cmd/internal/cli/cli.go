@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"kadanoff/comm"
 	"kadanoff/kernels/isa"
 )
 
@@ -45,9 +45,17 @@ func NewRoot(name, short, example string) (*cobra.Command, *Options) {
 		SilenceErrors:      true,
 		SilenceUsage:       true,
 		DisableSuggestions: true,
-		PersistentPreRunE:  func(*cobra.Command, []string) error { return o.check() },
+		DisableAutoGenTag:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			err := o.check()
+			if began, ok := cmd.Context().Value(beganKey{}).(*bool); ok && ExitCode(cmd.Context(), err) != BadUse {
+				*began = true
+			}
+			return err
+		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newManual(root))
 	root.SetFlagErrorFunc(flagError)
 	f := root.PersistentFlags()
 	f.SortFlags = false
@@ -111,15 +119,21 @@ func Main(root *cobra.Command) int {
 	return Run(ctx, root, os.Args[1:], os.Stdout, os.Stderr)
 }
 
+// beganKey leads to whether a command has begun: until then nothing can be
+// wrong but the command line, which is the same on all ranks.
+type beganKey struct{}
+
 // Run runs root with the given arguments and streams and returns the exit
 // code. An error is written to stderr as one line that begins with the
-// command's name.
+// command's name. A wrong command line is one line of rank 0 where a launcher
+// has started many processes; all of them end with the same code.
 func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil {
+	began := false
+	err := root.ExecuteContext(context.WithValue(ctx, beganKey{}, &began))
+	if err != nil && (began || comm.LaunchRank() == 0) {
 		if text := message(ctx, err); text != "" {
 			fmt.Fprintf(stderr, "%s: %s\n", root.Name(), oneLine(text))
 		}
@@ -160,23 +174,4 @@ func subcommands(cmd *cobra.Command) []string {
 		}
 	}
 	return names
-}
-
-// Version returns the version the binary was built from: the module's version
-// or the revision of its source.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	version := info.Main.Version
-	if version != "" && version != "(devel)" {
-		return version
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return "unknown"
 }

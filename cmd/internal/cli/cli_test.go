@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kadanoff/backend"
+	"kadanoff/comm"
 	"kadanoff/kernels/isa"
 )
 
@@ -82,6 +83,41 @@ func TestWrongUseIsOneLine(t *testing.T) {
 		if code != 2 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "tool: ") {
 			t.Errorf("tool %s: exit %d, stdout %q, stderr %q", line, code, stdout, stderr)
 		}
+	}
+}
+
+// Of many processes that a launcher started, one says what is wrong with their
+// command line, and all end with the same code. What is wrong with one machine is
+// said there.
+func TestWrongUseOnRanks(t *testing.T) {
+	t.Setenv(isa.EnvVar, "")
+	t.Setenv("OMPI_COMM_WORLD_SIZE", "3")
+	said := func(rank, line string, err error) bool {
+		t.Setenv("OMPI_COMM_WORLD_RANK", rank)
+		code, _, stderr := try(func(*Options, *cobra.Command) error { return err }, strings.Fields(line)...)
+		if code == Done {
+			t.Errorf("rank %s: tool %s is right", rank, line)
+		}
+		return stderr != ""
+	}
+	for _, line := range []string{"do --nosuch", "do --threads x", "do extra", "nosuch", "do --format xml", "do --threads -1", "do --isa sse"} {
+		if !said("0", line, nil) || said("1", line, nil) || said("2", line, nil) {
+			t.Errorf("tool %s: want one line, of rank 0", line)
+		}
+	}
+	missing := "neon"
+	if isa.Best() == isa.NEON {
+		missing = "avx512"
+	}
+	if !said("1", "do --isa "+missing, nil) {
+		t.Error("an instruction set that is missing on one machine is not said there")
+	}
+	if !said("2", "do", Usage("data: not on this machine")) {
+		t.Error("what a command finds wrong on one rank is not said there")
+	}
+	t.Setenv(comm.LibraryVar, "none")
+	if !said("1", "do --nosuch", nil) {
+		t.Error("a process that works alone says nothing")
 	}
 }
 

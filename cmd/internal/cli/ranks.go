@@ -19,6 +19,9 @@ import (
 // process, as "; do this".
 func OnRanks(cmd *cobra.Command, timeout time.Duration, advice string, job func(comm.Group) error) error {
 	if timeout <= 0 {
+		if comm.LaunchRank() > 0 {
+			return Silent(BadUse)
+		}
 		return Usage("--peer-timeout %v: want more than 0", timeout)
 	}
 	stderr := cmd.ErrOrStderr()
