@@ -123,6 +123,8 @@ func TestCommandLinesOfTheDocs(t *testing.T) {
 			"kadanoff solve --visible 64":                   "--points 20",
 		},
 		Parsed: map[string]string{
+			"kadanoff experiment iso":         "it trains dozens of machines; cmd/internal/experiment's tests make it smaller",
+			"kadanoff experiment ring":        "it trains dozens of machines; cmd/internal/experiment's tests make it smaller",
 			"kadanoff reproduce --out thesis": "all figures take minutes; cmd/internal/reproduce's tests make them smaller",
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -79,6 +80,9 @@ func (s *Suite) help(c *cobra.Command) []Line {
 	return lines
 }
 
+// patience is many times what a line may take: one that goes on is named.
+const patience = 2 * time.Minute
+
 // longest returns the longest beginning of a line that a list has.
 func longest(list map[string]string, line string) string {
 	best := ""
@@ -124,7 +128,13 @@ func (s *Suite) one(t *testing.T, l Line, dir string, used map[string]bool) {
 	}
 	t.Chdir(dir)
 	var stdout, stderr bytes.Buffer
-	if code := cli.Run(context.Background(), s.Root(), args, &stdout, &stderr); code != cli.Done {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	code := cli.Run(ctx, s.Root(), args, &stdout, &stderr)
+	if ctx.Err() != nil {
+		t.Fatalf("%v: not done after %v: make it shorter, or say why its flags alone are checked", l, patience)
+	}
+	if code != cli.Done {
 		t.Errorf("%v: exit %d: %s", l, code, strings.TrimSpace(stderr.String()))
 	}
 	if output != "" {
