@@ -243,6 +243,10 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 			_, err := b.Enumerate(ctx, ising)
 			return err
 		},
+		"enumeration of an RBM": func(b *Backend) error {
+			_, err := b.EnumerateRBM(ctx, &backend.EnumerateRBMJob{Network: rbm})
+			return err
+		},
 		"table of roots": func(b *Backend) error {
 			return b.Roots(ctx, backend.RootsJob{Visible: 4, Hidden: 2, K: []float64{0.5}}, backend.RootsResult{W: f[:1]})
 		},

@@ -10,6 +10,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	"kadanoff/backend/ref"
+	"kadanoff/spin"
 )
 
 // everywhere calls f with one device and, on the simulated driver, with three.
@@ -68,6 +69,43 @@ func TestEnumerateTiles(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got.Thermal, want.Thermal)
+		}
+	})
+}
+
+// The sums over an RBM's smaller layer, either one, with few units and many.
+func TestEnumerateRBM(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		nets := map[string]*spin.Network{"37x15": quantized(t, backendtest.RandomRBM(37, 15, 4, 1))}
+		for _, c := range backendtest.RBMCases() {
+			nets[c.Name] = c.Network()
+		}
+		for name, n := range nets {
+			job := &backend.EnumerateRBMJob{Network: n}
+			last := 0.0
+			want, err := ref.New().EnumerateRBM(context.Background(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			job.Progress = func(f float64) { last = f }
+			got, err := b.EnumerateRBM(context.Background(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.LogZ != want.LogZ {
+				t.Errorf("%s: log Z is %v, want %v", name, got.LogZ, want.LogZ)
+			}
+			if last != 1 {
+				t.Errorf("%s: progress ends at %v", name, last)
+			}
+		}
+		counter := simulated(t)
+		launches := counter(simLaunches)
+		if _, err := b.EnumerateRBM(context.Background(), &backend.EnumerateRBMJob{Network: nets["8x8"]}); err != nil {
+			t.Fatal(err)
+		}
+		if counter(simLaunches) == launches {
+			t.Error("the device did nothing")
 		}
 	})
 }
