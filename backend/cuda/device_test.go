@@ -100,6 +100,9 @@ func TestMissing(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
+	if list := devices(); len(list) != 2 || list[1].Note == "" || list[1].Missing != "" {
+		t.Errorf("devices are %+v", list)
+	}
 	t.Setenv("CUSIM_DEVICES", "0")
 	refused("cuda", "finds no device")
 }
