@@ -76,7 +76,13 @@ func TestEnumerateTiles(t *testing.T) {
 // The sums over an RBM's smaller layer, either one, with few units and many.
 func TestEnumerateRBM(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
-		nets := map[string]*spin.Network{"37x15": quantized(t, backendtest.RandomRBM(37, 15, 4, 1))}
+		nets := map[string]*spin.Network{
+			"37x14":        quantized(t, backendtest.RandomRBM(37, 14, 4, 1)),
+			"53x11-splits": quantized(t, backendtest.RandomRBM(53, 11, 30, 1)),
+		}
+		if s := (&backend.EnumerateRBMJob{Network: nets["53x11-splits"]}).States(); s.Split == 0 || 3*s.Split > s.Others {
+			t.Fatalf("exponents are split off after %d of %d units, want several times", s.Split, s.Others)
+		}
 		for _, c := range backendtest.RBMCases() {
 			nets[c.Name] = c.Network()
 		}
