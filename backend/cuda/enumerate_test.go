@@ -54,6 +54,37 @@ func TestEnumerate(t *testing.T) {
 	})
 }
 
+// Pieces of leaves, so cold that the CPU sums some of them state by state.
+func TestEnumeratePieces(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		job := backendtest.RandomIsing(16, 1000, 0, 4)
+		job.Betas, job.Unit = []float64{3, 40}, 0.25
+		ctx := context.Background()
+		want, err := backend.Enumerate(ctx, ref.New(), job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []*backend.EnumeratePart
+		leaves := job.Layout().Leaves()
+		for from := 0; from < leaves; from += 3 {
+			piece := *job
+			piece.From, piece.To = from, min(leaves, from+3)
+			p, err := b.Enumerate(ctx, &piece)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, p)
+		}
+		got, err := backend.FinishEnumeration(job, parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("in %d parts: %+v, want %+v", len(parts), got, want)
+		}
+	})
+}
+
 // Several tiles of rows and of the inner index, and several panels to a leaf.
 func TestEnumerateTiles(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
