@@ -53,9 +53,13 @@ func writeRecords(path string) error {
 // boost clock.
 var int8PerClock = map[string]float64{"sm_80": 2048, "sm_86": 1024, "sm_89": 1024, "sm_90": 4096}
 
-// peaks returns the device's int8 products a second and bytes a second of its
-// memory; 0 where it is not known.
-func peaks(b *testing.B) (products, bytes float64) {
+// doublePerClock is the same for fused multiply-adds of float64, outside the
+// tensor cores.
+var doublePerClock = map[string]float64{"sm_80": 32, "sm_86": 2, "sm_89": 2, "sm_90": 64}
+
+// peaks returns the device's int8 products and float64 fused multiply-adds a
+// second, and bytes a second of its memory; 0 where it is not known.
+func peaks(b *testing.B) (products, doubles, bytes float64) {
 	dev, err := cu.GetDevice(0)
 	if err != nil {
 		b.Fatal(err)
@@ -71,8 +75,17 @@ func peaks(b *testing.B) (products, bytes float64) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return int8PerClock[info.ISA] * ask(cu.MultiprocessorCount) * ask(cu.ClockRate) * 1e3,
+	clocks := ask(cu.MultiprocessorCount) * ask(cu.ClockRate) * 1e3
+	return int8PerClock[info.ISA] * clocks, doublePerClock[info.ISA] * clocks,
 		2 * ask(cu.MemoryClockRate) * 1e3 * ask(cu.GlobalMemoryBusWidth) / 8
+}
+
+// over is work over a rate, 0 where that is not known.
+func over(work, rate float64) float64 {
+	if rate == 0 {
+		return 0
+	}
+	return work / rate
 }
 
 // measure times calls of do, which repeats something n times, until half a
@@ -150,12 +163,8 @@ func BenchmarkGibbs(b *testing.B) {
 	for digits := 2; digits <= 4; digits++ {
 		b.Run(fmt.Sprintf("digits%d", digits), func(b *testing.B) {
 			s := sampler4096(b, digits, backend.MomentSpec{})
-			products, _ := peaks(b)
-			least := 0.
-			if products > 0 {
-				least = connections * float64(digits) / products
-			}
-			measure(b, sweeps(s), fmt.Sprintf("gibbs/784x500x4096-digits%d", digits), "connections/s", connections, least)
+			products, _, _ := peaks(b)
+			measure(b, sweeps(s), fmt.Sprintf("gibbs/784x500x4096-digits%d", digits), "connections/s", connections, over(connections*float64(digits), products))
 		})
 	}
 }
@@ -175,7 +184,7 @@ func BenchmarkLists(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	_, bytes := peaks(b)
+	_, _, bytes := peaks(b)
 	updates := float64(side * side * chains)
 	// The spins are read and written once for each of the two colours.
 	measure(b, sweeps(s), "lists/torus-64x64x4096", "updates/s", updates, 2*2*updates/8/bytes)
@@ -204,4 +213,113 @@ func BenchmarkTrainingStep(b *testing.B) {
 		}
 		return nil
 	}, "train/784x500-pcd1-batch100", "steps/s", 1, 0)
+}
+
+// repeated calls f n times.
+func repeated(f func() error) func(int) error {
+	return func(n int) error {
+		for range n {
+			if err := f(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// A temperature of annealed importance sampling: two products for the hidden
+// units, one for the visible ones, two free energies.
+func BenchmarkAnneal(b *testing.B) {
+	const chains, points = 4096, 65
+	n := benchmarkNetwork(b, 3)
+	s, err := open(b).NewSampler(backend.SamplerSpec{Network: n, Chains: chains, Base: make([]int32, n.Units())})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	way, weights := make([]uint32, points), make([]float64, chains)
+	for i := range way {
+		way[i] = uint32(i) << 18
+	}
+	measure(b, repeated(func() error {
+		_, err := s.(backend.Annealer).Anneal(context.Background(), n.Bias, way, weights, nil)
+		return err
+	}), "anneal/784x500x4096", "chain temperatures/s", chains*(points-1), 0)
+}
+
+// All 2^34 states: a minimum, log Z, a histogram.
+func BenchmarkEnumerate(b *testing.B) {
+	const spins = 34
+	states := float64(uint64(1) << spins)
+	for name, change := range map[string]func(*backend.EnumerateJob){
+		"minimum":   func(*backend.EnumerateJob) {},
+		"logz":      func(j *backend.EnumerateJob) { j.SumsOnly, j.Betas = true, []float64{0.5} },
+		"histogram": func(j *backend.EnumerateJob) { j.SumsOnly, j.Histogram = true, true },
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := open(b)
+			_, doubles, _ := peaks(b)
+			job := backendtest.RandomIsing(spins, 1, 1, 1)
+			change(job)
+			least := 0.
+			if name == "logz" {
+				least = over(states, doubles)
+			}
+			measure(b, repeated(func() error {
+				_, err := c.Enumerate(context.Background(), job)
+				return err
+			}), "enumerate/"+name+"-34", "states/s", states, least)
+		})
+	}
+}
+
+// log Z of 784×22 units: a fused multiply-add and a product for each state and
+// visible unit.
+func BenchmarkEnumerateRBM(b *testing.B) {
+	c := open(b)
+	_, doubles, _ := peaks(b)
+	job := &backend.EnumerateRBMJob{Network: quantized(b, backendtest.RandomRBM(784, 22, 1, 1))}
+	const states = 1 << 22
+	measure(b, repeated(func() error {
+		_, err := c.EnumerateRBM(context.Background(), job)
+		return err
+	}), "enumerate/rbm-784x22", "states/s", states, over(2*784*states, doubles))
+}
+
+// Lattices of a million sites: one, and as many as fill a device.
+func BenchmarkLattice(b *testing.B) {
+	const side = 1024
+	for _, replicas := range []int{1, 64} {
+		b.Run(fmt.Sprint(replicas), func(b *testing.B) {
+			l, err := open(b).NewLattice(backend.LatticeSpec{Width: side, Height: side, Replicas: replicas, Temperatures: []float64{2.269}, Random: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { l.Close() })
+			measure(b, func(n int) error { return l.Sweep(context.Background(), n) }, fmt.Sprintf("lattice/1024x1024x%d", replicas), "flips/s",
+				side*side*float64(replicas), 0)
+		})
+	}
+}
+
+// Distributions of eight visible units, solved by Newton's method.
+func BenchmarkRoots(b *testing.B) {
+	job := backend.RootsJob{Visible: 8, Hidden: 4, Count: 1 << 20}
+	for j := range job.Values() {
+		for i := range job.Count {
+			job.Weight = append(job.Weight, []float64{2, 16, 56, 112, 70}[j]*(1+float64(i%1000+1)/4000*float64(4-j)))
+		}
+	}
+	c, dst := open(b), backend.RootsResult{W: make([]float64, job.Count)}
+	measure(b, repeated(func() error { return c.Roots(context.Background(), job, dst) }), "roots/8x4-weights", "roots/s", float64(job.Count), 0)
+}
+
+// Mean-field iteration of 784×500 units.
+func BenchmarkMeans(b *testing.B) {
+	const chains, steps = 4096, 16
+	c := open(b)
+	_, doubles, _ := peaks(b)
+	job := backend.MeansJob{Network: benchmarkNetwork(b, 3), Chains: chains, Steps: steps, Visible: make([]float64, chains*784)}
+	work := 2. * 784 * 500 * chains * steps
+	measure(b, repeated(func() error { return c.Means(context.Background(), job) }), "means/784x500x4096", "connections/s", work, over(work, doubles))
 }

@@ -25,7 +25,7 @@ func init() {
 // backend; empty if nothing.
 func Advice() string { return "" }
 
-// Backend samples and trains on a GPU and leaves the other jobs to the CPU.
+// Backend does its jobs on GPUs and leaves some of them, or parts, to the CPU.
 type Backend struct {
 	backend.Backend // of the CPU
 	devices         []*device
@@ -71,6 +71,9 @@ func (b *Backend) closeDevices() error {
 	return cmp.Or(errs...)
 }
 
+// note is which jobs do not run on the device.
+const note = "the CPU does k lowest states, branch and bound, moments by enumeration, tables and residuals of roots"
+
 // Info describes the device.
 func (b *Backend) Info() backend.Info {
 	i, host := b.devices[0].info, b.Backend.Info()
@@ -81,7 +84,7 @@ func (b *Backend) Info() backend.Info {
 		}
 	}
 	i.Threads = host.Threads
-	i.Note = fmt.Sprintf("samples and trains on the device; all other jobs run on the CPU (%s)", host.ISA)
+	i.Note = note + fmt.Sprintf(" (%s)", host.ISA)
 	return i
 }
 
@@ -146,6 +149,9 @@ func devices() []backend.Info {
 		info, _, err := probe(i)
 		if err != nil {
 			info.Missing = err.Error()
+		}
+		if info.Missing == "" {
+			info.Note = note
 		}
 		list[i] = info
 	}

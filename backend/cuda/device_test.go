@@ -100,6 +100,9 @@ func TestMissing(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
+	if list := devices(); len(list) != 2 || list[1].Note == "" || list[1].Missing != "" {
+		t.Errorf("devices are %+v", list)
+	}
 	t.Setenv("CUSIM_DEVICES", "0")
 	refused("cuda", "finds no device")
 }
@@ -241,6 +244,10 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 		},
 		"enumeration": func(b *Backend) error {
 			_, err := b.Enumerate(ctx, ising)
+			return err
+		},
+		"enumeration of an RBM": func(b *Backend) error {
+			_, err := b.EnumerateRBM(ctx, &backend.EnumerateRBMJob{Network: rbm})
 			return err
 		},
 		"table of roots": func(b *Backend) error {
@@ -479,5 +486,47 @@ func TestBrokenTraining(t *testing.T) {
 	}
 	if err := tr.Load(&state); !errors.Is(err, syscall.EIO) {
 		t.Errorf("loading after the device failed: %v", err)
+	}
+}
+
+// Sweeps of a lattice copy nothing, nor do the temperatures of annealing
+// between the first and the last.
+func TestTrafficOfOthers(t *testing.T) {
+	counter := simulated(t)
+	b := open(t)
+	ctx := context.Background()
+	l, err := b.NewLattice(backend.LatticeSpec{Width: 64, Height: 64, Replicas: 2, Temperatures: []float64{2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Sweep(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	launches, to, from := counter(simLaunches), counter(simToDevice), counter(simFromDevice)
+	if err := l.Sweep(ctx, 5); err != nil {
+		t.Fatal(err)
+	}
+	launches, to, from = counter(simLaunches)-launches, counter(simToDevice)-to, counter(simFromDevice)-from
+	if launches != 20 || to != 0 || from != 0 {
+		t.Errorf("5 sweeps of a lattice are %d launches, %d bytes to the device and %d from it; want 20, 0, 0", launches, to, from)
+	}
+	n := quantized(t, backendtest.RandomRBM(33, 31, 1, 1))
+	s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: 10, Base: make([]int32, 64)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	anneal := func(points int) (launches, to, from int) {
+		launches, to, from = counter(simLaunches), counter(simToDevice), counter(simFromDevice)
+		if _, err := s.(backend.Annealer).Anneal(ctx, n.Bias, make([]uint32, points), make([]float64, 10), nil); err != nil {
+			t.Fatal(err)
+		}
+		return counter(simLaunches) - launches, counter(simToDevice) - to, counter(simFromDevice) - from
+	}
+	l1, to1, from1 := anneal(3)
+	l2, to2, from2 := anneal(11)
+	if l2-l1 != 8*6 || to2-to1 != 8*4 || from2 != from1 {
+		t.Errorf("8 temperatures of annealing are %d launches, %d bytes to the device and %d from it; want 48, 32 and 0", l2-l1, to2-to1, from2-from1)
 	}
 }

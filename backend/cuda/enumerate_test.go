@@ -10,6 +10,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	"kadanoff/backend/ref"
+	"kadanoff/spin"
 )
 
 // everywhere calls f with one device and, on the simulated driver, with three.
@@ -53,6 +54,37 @@ func TestEnumerate(t *testing.T) {
 	})
 }
 
+// Pieces of leaves, so cold that the CPU sums some of them state by state.
+func TestEnumeratePieces(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		job := backendtest.RandomIsing(16, 1000, 0, 4)
+		job.Betas, job.Unit = []float64{3, 40}, 0.25
+		ctx := context.Background()
+		want, err := backend.Enumerate(ctx, ref.New(), job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []*backend.EnumeratePart
+		leaves := job.Layout().Leaves()
+		for from := 0; from < leaves; from += 3 {
+			piece := *job
+			piece.From, piece.To = from, min(leaves, from+3)
+			p, err := b.Enumerate(ctx, &piece)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, p)
+		}
+		got, err := backend.FinishEnumeration(job, parts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("in %d parts: %+v, want %+v", len(parts), got, want)
+		}
+	})
+}
+
 // Several tiles of rows and of the inner index, and several panels to a leaf.
 func TestEnumerateTiles(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
@@ -68,6 +100,49 @@ func TestEnumerateTiles(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got.Thermal, want.Thermal)
+		}
+	})
+}
+
+// The sums over an RBM's smaller layer, either one, with few units and many.
+func TestEnumerateRBM(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *Backend) {
+		nets := map[string]*spin.Network{
+			"37x14":        quantized(t, backendtest.RandomRBM(37, 14, 4, 1)),
+			"53x11-splits": quantized(t, backendtest.RandomRBM(53, 11, 30, 1)),
+		}
+		if s := (&backend.EnumerateRBMJob{Network: nets["53x11-splits"]}).States(); s.Split == 0 || 3*s.Split > s.Others {
+			t.Fatalf("exponents are split off after %d of %d units, want several times", s.Split, s.Others)
+		}
+		for _, c := range backendtest.RBMCases() {
+			nets[c.Name] = c.Network()
+		}
+		for name, n := range nets {
+			job := &backend.EnumerateRBMJob{Network: n}
+			last := 0.0
+			want, err := ref.New().EnumerateRBM(context.Background(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			job.Progress = func(f float64) { last = f }
+			got, err := b.EnumerateRBM(context.Background(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.LogZ != want.LogZ {
+				t.Errorf("%s: log Z is %v, want %v", name, got.LogZ, want.LogZ)
+			}
+			if last != 1 {
+				t.Errorf("%s: progress ends at %v", name, last)
+			}
+		}
+		counter := simulated(t)
+		launches := counter(simLaunches)
+		if _, err := b.EnumerateRBM(context.Background(), &backend.EnumerateRBMJob{Network: nets["8x8"]}); err != nil {
+			t.Fatal(err)
+		}
+		if counter(simLaunches) == launches {
+			t.Error("the device did nothing")
 		}
 	})
 }

@@ -19,7 +19,8 @@ type device struct {
 	Device  string `json:"device"`
 	Threads int    `json:"threads,omitempty"`
 	Memory  int64  `json:"memory,omitempty"`
-	Status  string `json:"status"` // ready, or why it cannot be used
+	Status  string `json:"status"`         // ready, or why it cannot be used
+	Note    string `json:"note,omitempty"` // which jobs it leaves to another device
 }
 
 func devicesCommand(o *cli.Options) *cobra.Command {
@@ -46,7 +47,7 @@ func devices() []device {
 	drivers := backend.Drivers()
 	for _, d := range drivers {
 		for _, i := range d.Devices() {
-			x := device{Backend: i.Backend, ISA: i.ISA, Device: i.Device, Threads: i.Threads, Memory: i.Memory, Status: "ready"}
+			x := device{Backend: i.Backend, ISA: i.ISA, Device: i.Device, Threads: i.Threads, Memory: i.Memory, Status: "ready", Note: i.Note}
 			if x.Memory == 0 && x.Backend == "cpu" {
 				x.Memory = memory
 			}

@@ -41,11 +41,14 @@ var roots string
 //go:embed means.ptx
 var means string
 
+//go:embed rbm.ptx
+var rbm string
+
 // Modules returns the PTX of each source by its name.
 func Modules() map[string]string {
 	return map[string]string{
 		"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train, "energy": energy, "enumerate": enumerate,
-		"lattice": lattice, "roots": roots, "means": means,
+		"lattice": lattice, "roots": roots, "means": means, "rbm": rbm,
 	}
 }
 
@@ -69,6 +72,7 @@ func Kernels() map[string][]string {
 		"lattice":   {"lattice_metropolis", "lattice_heat_bath", "lattice_ends", "lattice_count"},
 		"roots":     {"roots_table", "roots_newton"},
 		"means":     {"mean_field"},
+		"rbm":       {"rbm_rows", "rbm_columns", "rbm_tiles"},
 	}
 }
 
@@ -87,6 +91,8 @@ const (
 
 	PanelColumns = 16   // columns of a panel of product.h: states or chains
 	PanelRows    = 64   // rows of a tile of it
+	TileRows     = 8    // rows of a tile of rbm.cu
+	TileBlocks   = 4    // tiles of a block of it
 	EnumCounters = 8192 // of a block of enum_histogram
 
 	MaxGridY     = 65535      // blocks in the second dimension of a grid
