@@ -96,6 +96,9 @@ func tables(t *testing.T, d *document.Document) map[string]string {
 func TestResume(t *testing.T) {
 	for _, x := range experiments() {
 		t.Run(x.name, func(t *testing.T) {
+			if testing.Short() && x.name == "iso" {
+				t.Skip("takes seconds")
+			}
 			d, err := x.run(context.Background(), options(t.TempDir(), 1, nil))
 			if err != nil {
 				t.Fatal(err)

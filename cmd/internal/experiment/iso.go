@@ -44,7 +44,7 @@ func NewIso(lattice int, quick bool) Iso {
 	s := Iso{
 		Lattice: lattice, Temperatures: 25, TMax: 6, Samples: 1000, Sweeps: 1000, Fresh: 200,
 		Algorithm: "cd", Rate: 0.01, InitWidth: 0.01, Epochs: 400, Machines: 3,
-		Thermometer: list{512, 256, 64}, ThermometerEpochs: 20, FlowSteps: 200, Seed: 1,
+		Thermometer: list{512, 256, 64}, ThermometerEpochs: 10, FlowSteps: 200, Seed: 1,
 	}
 	ratios := []float64{0.4, 0.8, 1, 1.5, 2}
 	if quick {

@@ -99,6 +99,9 @@ func TestHalfSteps(t *testing.T) {
 // one weight for all pairs, the coupling its flow goes to, and decimation; and
 // training finds them within five standard errors.
 func TestRingExperiment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := NewRing(true)
 	s.Machines, s.Epochs, s.Fresh = 3, 250, 200
 	doc, sum, err := RunRing(context.Background(), s, options(t.TempDir(), 2, nil))

@@ -72,7 +72,7 @@ func (e *ring) report(ctx context.Context) (*document.Document, *RingSummary, er
 	sum := new(RingSummary)
 	learnt := document.Table{Name: "ring-weights", Caption: "The one weight that training finds and the exact root W(K), with the difference in standard errors; the divergence from the ring of each kind of machine, in nats; and how far apart the free weights lie: the standard deviation of |W_ia| over its mean, 0 if all were alike.",
 		Columns: []string{"K", "W(K)", "tied W", "error", "standard errors", "KL at W(K)", "KL tied", "error", "KL full", "error", "spread of W", "error"}}
-	ends := document.Table{Name: "ring-ends", Caption: "Where the sampled flow goes from any start, as a coupling between neighbours; K after one decimation, which goes on to 0; and |m| at the end of the mean-field flow (eqs 50 and 51), of the uniform machine the exact m*.",
+	ends := document.Table{Name: "ring-ends", Caption: "Where the sampled flow goes from any start, as a coupling between neighbours; K after one decimation, which goes on to 0; and |m| at the end of the mean-field flow (eqs 50 and 51), of the uniform machine the exact m*, which configurations with as many spins up as down do not go to: they stay.",
 		Columns: []string{"K", "full", "error", "tied", "error", "uniform", "decimated", "W²MN", "m* uniform", "|m| tied", "error", "|m| full", "error"}}
 	for at, k := range e.K {
 		uni := files[ringMachine{at, uniform, 0}]
