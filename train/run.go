@@ -260,11 +260,12 @@ func release(weights int) {
 	}
 }
 
-// forget lets go of the copy of a large model.
+// forget lets go of the copy of a large model, and of what was made of it.
 func (r *run) forget() {
-	if m := r.state.Model; m != nil && len(m.Blocks[0].W) >= largeModel {
+	weights := r.data.Width() * r.Hidden
+	if weights >= largeModel {
 		r.state.Model, r.state.Velocity, r.state.Chains = nil, nil, nil
-		release(largeModel)
+		release(weights)
 	}
 }
 
