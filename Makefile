@@ -105,5 +105,6 @@ mpi-check: ## processes under Open MPI and MPICH, installed from Debian where po
 	.ci/mpi-check
 
 .PHONY: soak
-soak: ## a hundred killed and hanging ranks under the MPIs that are here (long)
+soak: ## a day of small sweeps, large models, a thousand kills, a hundred killed ranks (long; KADANOFF_SOAK_* in docs/results.md)
+	KADANOFF_SOAK=1 go test -count=1 -timeout 60m -v -run Soak ./cmd/kadanoff
 	KADANOFF_TEST_KILLS=100 KADANOFF_TEST_RANKS=4 go test -count=1 -timeout 60m -v -run 'MPI|Killed' ./cmd/kadanoff

@@ -281,6 +281,11 @@ func (s *TrainerSpec) Quantized() (*spin.Network, error) {
 // it is given: masters, their fixed point, both packed copies and pair sums.
 const TrainingBytes = 20
 
+// JointChains is the most configurations and chains, together, of which a step
+// can make the pair sums of data and model in one go; more take eight bytes for
+// each weight besides.
+const JointChains = 256
+
 // Total returns TotalChains, or Chains where that is 0.
 func (s *TrainerSpec) Total() int {
 	if s.TotalChains == 0 {

@@ -285,6 +285,8 @@ func (r *run) save(step uint64) error {
 	if r.ranks.root() {
 		err = r.writeCheckpoint(step, state)
 	}
+	state = backend.TrainerState{}
+	r.forget()
 	r.saved, r.savedStep = time.Now(), step
 	return r.ranks.agree(err)
 }

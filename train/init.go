@@ -1,8 +1,12 @@
 package train
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"kadanoff/backend"
 	"kadanoff/model/modelfile"
@@ -41,9 +45,17 @@ func BaseRates(sums []int64, n int) []float64 {
 // and hidden biases 0 in the units of the configuration, visible biases from
 // the data, all divided by the temperature. A tied model has the weight
 // InitWidth and no biases.
-func initial(c *Config, visible int, sums []int64, rows int) (*spin.Net[float32], error) {
-	// Masters, velocities, both packed copies, statistics and a copy to save.
-	const perWeight = 40
+//
+// It returns the context's error soon after ctx ends.
+func initial(ctx context.Context, c *Config, visible int, sums []int64, rows int) (*spin.Net[float32], error) {
+	// Beside the trainer, a model and what it is measured by.
+	perWeight := float64(backend.TrainingBytes + 8)
+	if c.Momentum > 0 {
+		perWeight += 8 // velocities, and a copy of them to save
+	}
+	if c.Batch+c.Chains > backend.JointChains || c.Algorithm == "cd" && 2*c.Batch > backend.JointChains {
+		perWeight += 8 // sums of large batches
+	}
 	if err := backend.CheckMemory(fmt.Sprintf("training %d×%d weights", visible, c.Hidden), perWeight*float64(visible)*float64(c.Hidden)); err != nil {
 		return nil, err
 	}
@@ -59,10 +71,20 @@ func initial(c *Config, visible int, sums []int64, rows int) (*spin.Net[float32]
 		return spin.RBM(visible, c.Hidden, m.W, m.B, m.C), nil
 	}
 	key := philox.NewKey(c.Seed)
-	for i := range visible {
-		for a := range c.Hidden {
-			m.W[i*c.Hidden+a] = float32(width * normal(key, uint32(i), uint32(a)))
-		}
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(visible, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < visible && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				for a := range c.Hidden {
+					m.W[i*c.Hidden+a] = float32(width * normal(key, uint32(i), uint32(a)))
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	for i, b := range BaseRates(sums, rows) {
 		if c.Units == modelfile.Binary {

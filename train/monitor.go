@@ -63,14 +63,14 @@ type monitor struct {
 	reported          time.Time
 }
 
-func newMonitor(r *run) (*monitor, error) {
+func newMonitor(ctx context.Context, r *run) (*monitor, error) {
 	m := &monitor{r: r}
 	var err error
-	if m.train, err = Sample(r.data, monitored); err != nil {
+	if m.train, err = Sample(cancellable{r.data, ctx}, monitored); err != nil {
 		return nil, err
 	}
 	if v := r.o.Validation; v != nil {
-		m.validation, err = Sample(v, monitored)
+		m.validation, err = Sample(cancellable{v, ctx}, monitored)
 	}
 	return m, err
 }
@@ -130,6 +130,10 @@ func (m *monitor) close() error { return m.file.Close() }
 // measure makes the metrics of an epoch and writes them.
 func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds float64) (*Metrics, error) {
 	r := m.r
+	weights, square := r.state.Model.Blocks[0].W, 0.0
+	for _, w := range weights {
+		square = math.FMA(float64(w), float64(w), square)
+	}
 	q, err := spin.Quantize(r.state.Model)
 	if err != nil {
 		return nil, &backend.DivergedError{Step: step, Reason: err}
@@ -138,11 +142,10 @@ func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds f
 		Epoch: epoch, Step: step, Rate: r.Rate * r.Schedule.Rate(step-1, r.total), FractionBits: q.Frac,
 		RoundingError: q.RoundingError, FieldError: q.FieldError, Seconds: seconds,
 	}
-	square := 0.0
-	for _, w := range r.state.Model.Blocks[0].W {
-		square = math.FMA(float64(w), float64(w), square)
+	line.WeightScale = r.Temperature * math.Sqrt(square/float64(len(weights)))
+	if weights = nil; r.Patience == 0 {
+		r.forget() // its fixed point is all that is measured
 	}
-	line.WeightScale = r.Temperature * math.Sqrt(square/float64(len(r.state.Model.Blocks[0].W)))
 	if line.PseudoLogLikelihood, line.FreeEnergy, err = m.pseudo(ctx, q, m.train, uint64(epoch)); err != nil {
 		return nil, err
 	}

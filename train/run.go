@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"kadanoff/backend"
@@ -120,7 +121,7 @@ func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Optio
 	if r.log == nil || !r.ranks.root() {
 		r.log = func(string, ...any) {}
 	}
-	if err := r.begin(); err != nil {
+	if err := r.begin(ctx); err != nil {
 		return nil, err
 	}
 	defer r.trainer.Close()
@@ -154,9 +155,9 @@ func (r *run) check() error {
 
 // begin makes the trainer, at the beginning of the run or where the last
 // checkpoint left it.
-func (r *run) begin() (err error) {
+func (r *run) begin(ctx context.Context) (err error) {
 	if err = r.check(); err == nil {
-		r.digest, err = digest(r.data)
+		r.digest, err = digest(cancellable{r.data, ctx})
 	}
 	if n := r.ranks.Size(); err == nil && r.Algorithm != "cd" && r.Chains < n {
 		err = fmt.Errorf("--chains %d: want at least one for each of %d processes", r.Chains, n)
@@ -179,37 +180,41 @@ func (r *run) begin() (err error) {
 	if found, err = r.spread(found); err != nil {
 		return err
 	}
-	return r.ranks.agree(r.open(found))
+	return r.ranks.agree(r.open(ctx, found))
 }
 
 // open makes the trainer, at its beginning or at the checkpoint found.
-func (r *run) open(found *checkpoint) error {
-	total, err := Sums(r.data)
+func (r *run) open(ctx context.Context, found *checkpoint) error {
+	data := cancellable{r.data, ctx}
+	total, err := Sums(data)
 	if err != nil {
 		return err
 	}
-	model, err := initial(&r.Config, r.data.Width(), total, r.data.Rows())
+	model, err := initial(ctx, &r.Config, r.data.Width(), total, r.data.Rows())
 	if err != nil {
 		return err
 	}
 	spec := backend.TrainerSpec{
 		Model: model, Algorithm: r.algorithm(), K: r.K, Seed: r.Seed, Chains: r.Chains,
-		Temperatures: r.ladder(), Tied: r.Tied,
+		Temperatures: r.ladder(), Tied: r.Tied, Context: ctx,
 	}
 	if r.algorithm() != backend.CD {
 		from, to := share(r.Chains, r.ranks.Size(), r.ranks.Rank())
 		spec.FirstChain, spec.Chains, spec.TotalChains = uint32(from), to-from, r.Chains
 	}
 	if r.ExactGradient {
-		if r.exact, err = newExactData(r.data, r.Hidden); err != nil {
+		if r.exact, err = newExactData(data, r.Hidden); err != nil {
 			return err
 		}
 	}
 	if r.trainer, err = r.be.NewTrainer(spec); err != nil {
 		return err
 	}
+	weights := len(model.Blocks[0].W)
+	model, spec.Model = nil, nil
+	release(weights)
 	if r.ranks.root() {
-		if r.monitor, err = newMonitor(r); err != nil {
+		if r.monitor, err = newMonitor(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -219,6 +224,9 @@ func (r *run) open(found *checkpoint) error {
 		}
 		return r.resumeMonitor()
 	}
+	if !r.Center && r.Units != modelfile.Binary {
+		return r.resumeMonitor()
+	}
 	if err := r.trainer.Save(&r.state); err != nil {
 		return err
 	}
@@ -226,7 +234,7 @@ func (r *run) open(found *checkpoint) error {
 		for i := range r.state.VisibleOffset {
 			r.state.VisibleOffset[i] = float64(total[i]) / float64(r.data.Rows())
 		}
-	} else if r.Units == modelfile.Binary {
+	} else {
 		// A plain RBM of {0,1} units is a centred one of ±1 units with these
 		// offsets: x = (v − (−1))/2.
 		fill(r.state.VisibleOffset, -1)
@@ -235,7 +243,30 @@ func (r *run) open(found *checkpoint) error {
 	if err := r.trainer.Load(&r.state); err != nil {
 		return err
 	}
+	r.forget()
 	return r.resumeMonitor()
+}
+
+// largeModel is the number of weights from which on memory is given back when
+// it is not needed any more: the collector would wait until as much again had
+// been asked for.
+const largeModel = 1 << 22
+
+// release gives back memory that is no longer in use to the system, for a model
+// of so many weights.
+func release(weights int) {
+	if weights >= largeModel {
+		debug.FreeOSMemory()
+	}
+}
+
+// forget lets go of the copy of a large model, and of what was made of it.
+func (r *run) forget() {
+	weights := r.data.Width() * r.Hidden
+	if weights >= largeModel {
+		r.state.Model, r.state.Velocity, r.state.Chains = nil, nil, nil
+		release(weights)
+	}
 }
 
 // resumeMonitor opens the metrics on the rank that writes them.
@@ -463,6 +494,9 @@ func (r *run) endEpoch(ctx context.Context, step uint64) error {
 			score[0] = m.score
 		}
 	}
+	if r.Patience == 0 {
+		r.forget()
+	}
 	if err := r.ranks.agree(err); err != nil || r.Patience == 0 {
 		return err
 	}
@@ -472,6 +506,7 @@ func (r *run) endEpoch(ctx context.Context, step uint64) error {
 	if r.best.epoch == 0 || score[0] > r.best.score {
 		r.best = best{score: score[0], epoch: epoch, model: backend.CopyModel(r.state.Model)}
 	}
+	r.forget()
 	return nil
 }
 
@@ -486,6 +521,9 @@ func (r *run) model() (*modelfile.RBM, error) {
 	m := &modelfile.RBM{
 		Units: modelfile.Spin, Visible: v, Hidden: h,
 		W: net.Blocks[0].W, B: net.Bias[:v], C: net.Bias[v:],
+	}
+	if r.Units == modelfile.Spin && r.Temperature == 1 {
+		return m, nil
 	}
 	out, _, err := m.Convert(r.Units)
 	if err == nil && r.Temperature != 1 {

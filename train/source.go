@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -146,6 +147,21 @@ func digest(s Source) (string, error) {
 		h.Write(raw)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// cancellable is a source that cannot be read any more when its context has
+// ended.
+type cancellable struct {
+	Source
+	ctx context.Context
+}
+
+// Fill is that of the source.
+func (c cancellable) Fill(dst []uint64, i int, epoch uint64) error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	return c.Source.Fill(dst, i, epoch)
 }
 
 // Sums returns Σ v_i over all configurations, as they are in epoch 0.

@@ -18,6 +18,9 @@ const (
 	chunkWords = 4 * blockWords           // words whose means are kept at a time
 )
 
+// The kernels sum as many chains at a time as the memory of a trainer counts on.
+const _ = uint(gibbs.MaxMeanChains - backend.JointChains)
+
 // trainer keeps the float32 masters, their fixed point, and that packed in both
 // directions. Chains at temperature r lie in the words [r·words, (r+1)·words)
 // of its rows, so that one number names a word in all of them.
