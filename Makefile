@@ -27,7 +27,7 @@ vet: ## go vet for amd64 and arm64
 
 PORTS := linux/386 linux/s390x darwin/arm64 windows/amd64
 # Small enough for an emulator: random numbers, spins, plain Go kernels, files.
-PORTABLE := ./spin ./spin/philox ./kernels/elem ./kernels/ascent ./kernels/gibbs ./kernels/lattice \
+PORTABLE := ./spin ./spin/philox ./kernels/gemm ./kernels/elem ./kernels/ascent ./kernels/gibbs ./kernels/lattice \
             ./model/safetensors ./model/npy ./model/modelfile ./model/couplings ./model/atomicfile
 
 .PHONY: portable

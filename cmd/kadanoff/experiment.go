@@ -93,6 +93,7 @@ func newExperimentIso(o *cli.Options) *cobra.Command {
 			if err := document.Check(out); err != nil {
 				return outError(cmd.Context(), out, err)
 			}
+			useProducts(o.ISA) // of the thermometer
 			doc, sum, err := experiment.RunIso(cmd.Context(), s, experimentOptions(cmd, o, out))
 			if err != nil {
 				return diverged(err)

@@ -35,8 +35,9 @@ var ErrDiverged = errors.New("training diverged: want a smaller rate")
 const parts = 2
 
 // Train trains the thermometer on a set, on as many as parts cores. The same
-// arguments give the same network with any number of threads; on another
-// processor architecture sums of a matrix product may be ordered otherwise.
+// arguments give the same network with any number of threads. Products of
+// matrices are those of tensor.Use, gonum's unless a program has others; gonum
+// may order their sums otherwise on another architecture.
 func (th *Thermometer) Train(ctx context.Context, s *Set, t Training) error {
 	if err := s.check(th); err != nil {
 		return err
