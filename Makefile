@@ -92,13 +92,9 @@ bench: ## checks and speeds of this machine
 	go run ./cmd/rbmbench
 
 .PHONY: peers
-peers: build ## ours beside numpy and torch (installs them to bench/peers/venv)
-	test -x bench/peers/venv/bin/python || python3 -m venv bench/peers/venv
-	bench/peers/venv/bin/pip install -q -r bench/peers/requirements.txt
-	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads 1
-	bench/peers/venv/bin/python bench/peers/bench_gibbs.py --rbmbench bin/rbmbench --threads $$(nproc)
-	bench/peers/venv/bin/python bench/peers/bench_roots.py --rbmbench bin/rbmbench --kadanoff bin/kadanoff
-	bench/peers/venv/bin/python bench/peers/bench_train.py --rbmbench bin/rbmbench --threads 1
+peers: build ## ours beside what others use (installs numpy, torch, JAX, … to bench/peers; gigabytes)
+	python3 bench/peers/install.py
+	bin/rbmbench peers
 
 .PHONY: mpi-check
 mpi-check: ## processes under Open MPI and MPICH, installed from Debian where possible

@@ -78,7 +78,13 @@ type Benchmark struct {
 // Work is something that can be timed.
 type Work struct {
 	// Do does the work n times. It ends early with the context's error.
-	Do    func(ctx context.Context, n int) error
+	Do func(ctx context.Context, n int) error
+	// Measure, if not nil, stands in for Do where another process does the
+	// work: it returns the seconds that n times took there.
+	Measure func(ctx context.Context, n int) (float64, error)
+	// Optional work that fails is left out, and the rest goes on.
+	Optional bool
+
 	Units float64 // what one time is worth in the benchmark's unit × seconds
 	Limit float64 // highest rate that the limiting instruction allows, 0 if unknown
 	Close func() error

@@ -103,21 +103,61 @@ func setting(key string) string {
 type load struct {
 	start time.Time
 	busy  float64 // seconds of CPU time used by everybody
-	own   float64 // by this process
+	own   float64 // by this process and those that work for it
+	ours  []int   // numbers of the processes that work for it
 }
 
 // watchLoad begins to watch; ok is false where the system does not say.
-func watchLoad() (l load, ok bool) {
+func watchLoad(ours ...int) (l load, ok bool) {
 	busy, ok := busySeconds()
-	return load{time.Now(), busy, ownSeconds()}, ok
+	return load{time.Now(), busy, secondsOf(ours), ours}, ok
+}
+
+// since returns the seconds since the watch began and the CPU time that other
+// processes used in them, which ticks may make negative where both are short.
+func (l load) since() (wall, others float64) {
+	busy, _ := busySeconds()
+	return time.Since(l.start).Seconds(), busy - l.busy - (secondsOf(l.ours) - l.own)
 }
 
 // others returns the cores that other processes kept busy on average since the
 // watch began.
 func (l load) others() float64 {
-	busy, _ := busySeconds()
-	wall := time.Since(l.start).Seconds()
-	return max(0, (busy-l.busy-(ownSeconds()-l.own))/max(wall, 1e-3))
+	wall, others := l.since()
+	return max(0, others/max(wall, 1e-3))
+}
+
+// disturbance is what other processes did over several watches.
+type disturbance struct{ wall, others float64 }
+
+func (n *disturbance) add(l load) {
+	wall, others := l.since()
+	n.wall, n.others = n.wall+wall, n.others+others
+}
+
+// cores returns how many cores others kept busy on average.
+func (n *disturbance) cores() float64 { return max(0, n.others/max(n.wall, 1e-3)) }
+
+// secondsOf returns the CPU time of this process and of others by number, as far
+// as the system tells.
+func secondsOf(pids []int) float64 {
+	sum := ownSeconds()
+	for _, pid := range pids {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil {
+			continue
+		}
+		// The name, in parentheses, may hold anything; user and system time are
+		// fields 14 and 15, counted from 1.
+		f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		for _, i := range []int{11, 12} {
+			if i < len(f) {
+				x, _ := strconv.ParseFloat(f[i], 64)
+				sum += x / ticks
+			}
+		}
+	}
+	return sum
 }
 
 // ticks is the unit of /proc/stat, fixed by the interface at 1/100 s.

@@ -17,12 +17,16 @@ import (
 const (
 	KindCheck = "check"
 	KindBench = "bench"
+	KindPeer  = "peer"
 )
 
-// Record is the outcome of one check or one benchmark. As JSON it has the
-// fields that belong to its kind, in the order below.
+const kinds = KindCheck + ", " + KindBench + " or " + KindPeer
+
+// Record is the outcome of one check, one benchmark, or one benchmark of a
+// peer beside ours. As JSON it has the fields that belong to its kind, in the
+// order below.
 type Record struct {
-	Kind    string `json:"kind"`    // KindCheck or KindBench
+	Kind    string `json:"kind"`    // KindCheck, KindBench or KindPeer
 	Name    string `json:"name"`    // area/case/quantity
 	Backend string `json:"backend"` // ref, cpu, cuda
 	ISA     string `json:"isa"`     // instruction set or compute capability
@@ -50,6 +54,21 @@ type Record struct {
 	Goal          float64   `json:"goal"`
 	LimitFraction float64   `json:"limit_fraction"`
 	SamplesS      []float64 `json:"samples_s"` // all repeats, for Compare
+
+	// A peer did the same Unit of work as Backend, ISA and Threads, in turns with
+	// them, in MinS and MedianS; they took OursMinS and OursMedianS. What both
+	// computed is compared as in a check. A peer that did not do it has a Note
+	// that says why, and nothing of this.
+	Peer        string   `json:"peer"`
+	Version     string   `json:"version"` // of the peer
+	OursMinS    float64  `json:"ours_min_s"`
+	OursMedianS float64  `json:"ours_median_s"`
+	Ratio       float64  `json:"ratio"`        // MinS/OursMinS
+	RatioMedian float64  `json:"ratio_median"` // MedianS/OursMedianS
+	OtherCores  *float64 `json:"other_cores"`  // that other processes kept busy meanwhile, where the system tells
+	Noisy       bool     `json:"noisy"`        // distrust the times
+	Compared    string   `json:"compared"`     // what of both was compared
+	Note        string   `json:"note"`
 
 	Pass bool `json:"pass"`
 }
@@ -99,8 +118,44 @@ func (r Record) MarshalJSON() ([]byte, error) {
 			LimitFraction float64   `json:"limit_fraction,omitempty"`
 			SamplesS      []float64 `json:"samples_s,omitempty"`
 		}{h, finite(r.Value), r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, r.Goal, r.LimitFraction, r.SamplesS})
+	case KindPeer:
+		type who struct {
+			head
+			Peer    string `json:"peer"`
+			Version string `json:"version,omitempty"`
+		}
+		w := who{h, r.Peer, r.Version}
+		if r.Note != "" {
+			return json.Marshal(struct {
+				who
+				Note string `json:"note"`
+			}{w, r.Note})
+		}
+		return json.Marshal(struct {
+			who
+			Unit        string    `json:"unit"`
+			MinS        finite    `json:"min_s"`
+			MedianS     finite    `json:"median_s"`
+			Repeats     int       `json:"repeats"`
+			OursMinS    finite    `json:"ours_min_s"`
+			OursMedianS finite    `json:"ours_median_s"`
+			Ratio       finite    `json:"ratio"`
+			RatioMedian finite    `json:"ratio_median"`
+			OtherCores  *float64  `json:"other_cores,omitempty"`
+			Noisy       bool      `json:"noisy"`
+			Compared    string    `json:"compared"`
+			Seed        uint64    `json:"seed"`
+			Exact       finite    `json:"exact"`
+			Measured    finite    `json:"measured"`
+			Error       finite    `json:"error"`
+			Limit       finite    `json:"limit"`
+			Pass        bool      `json:"pass"`
+			SamplesS    []float64 `json:"samples_s,omitempty"`
+		}{w, r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, finite(r.OursMinS), finite(r.OursMedianS),
+			finite(r.Ratio), finite(r.RatioMedian), r.OtherCores, r.Noisy, r.Compared,
+			r.Seed, finite(r.Exact), finite(r.Measured), finite(r.Error), finite(r.Limit), r.Pass, r.SamplesS})
 	}
-	return nil, fmt.Errorf("record %q is of kind %q, want %s or %s", r.Name, r.Kind, KindCheck, KindBench)
+	return nil, fmt.Errorf("record %q is of kind %q, want %s", r.Name, r.Kind, kinds)
 }
 
 // Report is everything that one run found.
@@ -110,11 +165,12 @@ type Report struct {
 	Records []Record `json:"records"`
 }
 
-// Failed returns the checks that did not pass.
+// Failed returns the checks that did not pass, and the peers whose results are
+// not those of ours.
 func (r *Report) Failed() []Record {
 	var f []Record
 	for _, rec := range r.Records {
-		if rec.Kind == KindCheck && !rec.Pass {
+		if (rec.Kind == KindCheck || rec.Kind == KindPeer && rec.Note == "") && !rec.Pass {
 			f = append(f, rec)
 		}
 	}
@@ -145,8 +201,8 @@ func ReadReport(file string) (*Report, error) {
 		return nil, fmt.Errorf("%s: has no records: want a file that rbmbench --json wrote", file)
 	}
 	for i, rec := range r.Records {
-		if rec.Kind != KindCheck && rec.Kind != KindBench {
-			return nil, fmt.Errorf("%s: record %d is of kind %q, want %s or %s", file, i, rec.Kind, KindCheck, KindBench)
+		if rec.Kind != KindCheck && rec.Kind != KindBench && rec.Kind != KindPeer {
+			return nil, fmt.Errorf("%s: record %d is of kind %q, want %s", file, i, rec.Kind, kinds)
 		}
 	}
 	return &r, nil

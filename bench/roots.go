@@ -297,12 +297,14 @@ func rootsWork(t *Target, job backend.RootsJob) *Work {
 }
 
 // couplings are n K from 1e-3 to 10, uniform in the logarithm, in random order.
-func couplings(n int) []float64 {
+func couplings(n int) []float64 { return couplingsWithin(n, 1e-3, 10) }
+
+func couplingsWithin(n int, low, high float64) []float64 {
 	r := newNumbers(31)
 	k := make([]float64, n)
 	for i := range k {
 		u := float64(r.next()) / (1 << 32)
-		k[i] = math.Exp(math.Log(1e-3) + u*math.Log(1e4))
+		k[i] = math.Exp(math.Log(low) + u*math.Log(high/low))
 	}
 	return k
 }

@@ -319,7 +319,7 @@ func (tm *timing) run(ctx context.Context) (records []Record, err error) {
 	if len(works) == 0 {
 		return nil, nil
 	}
-	if err := interleave(ctx, tm.budget, works); err != nil {
+	if err := interleave(ctx, usual(tm.budget), works); err != nil {
 		return nil, fmt.Errorf("%s: %w", tm.benchmark.Name, err)
 	}
 	for i, w := range works {

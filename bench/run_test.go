@@ -257,7 +257,7 @@ func TestInterleaveTakesTurns(t *testing.T) {
 		}}}
 	}
 	a, b := work('a'), work('b')
-	if err := interleave(context.Background(), time.Millisecond, []*timed{a, b}); err != nil {
+	if err := interleave(context.Background(), usual(time.Millisecond), []*timed{a, b}); err != nil {
 		t.Fatal(err)
 	}
 	turns := string(order[len(order)-2*leastSamples:])
@@ -266,7 +266,7 @@ func TestInterleaveTakesTurns(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	failing := &timed{Work: &Work{Do: func(context.Context, int) error { return boom }}}
-	if err := interleave(context.Background(), time.Millisecond, []*timed{failing}); !errors.Is(err, boom) {
+	if err := interleave(context.Background(), usual(time.Millisecond), []*timed{failing}); !errors.Is(err, boom) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -16,49 +16,96 @@ const (
 // timed is work that is being timed.
 type timed struct {
 	*Work
-	inner   int       // times that make one sample
-	seconds []float64 // of one time, for each sample
+	inner   int         // times that make one sample
+	seconds []float64   // of one time, for each sample
+	failed  error       // why Optional work ended
+	noise   disturbance // while its samples were taken
 }
+
+// pace says how works take turns.
+type pace struct {
+	budget time.Duration // for each work
+	sample time.Duration // what a sample lasts at least
+	pause  time.Duration // before each turn, so that threads of the last one are asleep
+	watch  func() load   // if not nil, begins to watch what else is busy
+}
+
+// usual is the pace of works in one process.
+func usual(budget time.Duration) pace { return pace{budget: budget, sample: leastSample} }
 
 // interleave times several works in turn, one sample of each in every round,
 // so that what else happens on the machine falls on all of them alike. It
 // stops when the budget for each is used up, after leastSamples rounds at
 // least, or when ctx ends.
-func interleave(ctx context.Context, budget time.Duration, works []*timed) error {
+func interleave(ctx context.Context, p pace, works []*timed) error {
 	for _, w := range works {
-		if err := w.calibrate(ctx); err != nil {
+		if err := w.optional(ctx, w.calibrate(ctx, p.sample)); err != nil {
 			return err
 		}
 	}
-	end := time.Now().Add(budget * time.Duration(len(works)))
+	end := time.Now().Add(p.budget * time.Duration(len(works)))
 	for round := 0; round < mostSamples && (round < leastSamples || time.Now().Before(end)); round++ {
 		for _, w := range works {
-			start := time.Now()
-			if err := w.Do(ctx, w.inner); err != nil {
+			if w.failed != nil {
+				continue
+			}
+			if p.pause > 0 {
+				time.Sleep(p.pause)
+			}
+			var l load
+			if p.watch != nil {
+				l = p.watch()
+			}
+			seconds, err := w.measure(ctx, w.inner)
+			if err := w.optional(ctx, err); err != nil {
 				return err
 			}
-			w.seconds = append(w.seconds, time.Since(start).Seconds()/float64(w.inner))
+			if w.failed != nil {
+				continue
+			}
+			if p.watch != nil {
+				w.noise.add(l)
+			}
+			w.seconds = append(w.seconds, seconds/float64(w.inner))
 		}
 	}
 	return nil
 }
 
+// optional keeps an error of optional work, unless the context has ended.
+func (w *timed) optional(ctx context.Context, err error) error {
+	if err != nil && w.Optional && ctx.Err() == nil {
+		w.failed = err
+		return nil
+	}
+	return err
+}
+
+// measure does the work n times and returns the seconds that took.
+func (w *timed) measure(ctx context.Context, n int) (float64, error) {
+	if w.Measure != nil {
+		return w.Measure(ctx, n)
+	}
+	start := time.Now()
+	err := w.Do(ctx, n)
+	return time.Since(start).Seconds(), err
+}
+
 // calibrate warms the work up and finds how often it must be repeated for one
 // sample.
-func (w *timed) calibrate(ctx context.Context) error {
-	if err := w.Do(ctx, 1); err != nil {
+func (w *timed) calibrate(ctx context.Context, sample time.Duration) error {
+	if _, err := w.measure(ctx, 1); err != nil {
 		return err
 	}
 	for w.inner = 1; ; {
-		start := time.Now()
-		if err := w.Do(ctx, w.inner); err != nil {
+		seconds, err := w.measure(ctx, w.inner)
+		if err != nil {
 			return err
 		}
-		d := max(time.Since(start), time.Nanosecond)
-		if d >= leastSample {
+		if seconds >= sample.Seconds() {
 			return nil
 		}
-		grow := min(float64(leastSample)/float64(d)*1.2, 100)
+		grow := min(sample.Seconds()/max(seconds, 1e-9)*1.2, 100)
 		w.inner = max(w.inner+1, int(float64(w.inner)*grow))
 	}
 }

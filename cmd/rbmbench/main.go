@@ -32,7 +32,7 @@ func newRoot() *cobra.Command {
 		return f.run(cmd, p)
 	}
 	f.add(root)
-	root.AddCommand(checkCommand(f), devicesCommand(options), compareCommand(options))
+	root.AddCommand(checkCommand(f), devicesCommand(options), compareCommand(options), peersCommand(f))
 	for _, a := range bench.Areas() {
 		root.AddCommand(areaCommand(f, a))
 	}

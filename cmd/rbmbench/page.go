@@ -62,8 +62,8 @@ func (p *pageFile) abort() {
 }
 
 // write puts the page of a report in its place.
-func (p *pageFile) write(ctx context.Context, r *bench.Report, note string) error {
-	html, err := page(r, note).HTML()
+func (p *pageFile) write(ctx context.Context, r, beside *bench.Report, note string) error {
+	html, err := page(r, beside, note).HTML()
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (p *pageFile) write(ctx context.Context, r *bench.Report, note string) erro
 // page sets out a report: the verdict, the checks, the speeds with what limits
 // them, the gain of threads, the machine. Sections with nothing to show are
 // left out.
-func page(r *bench.Report, note string) *report.Page {
+func page(r, beside *bench.Report, note string) *report.Page {
 	p := &report.Page{Title: "rbmbench: " + r.Machine.CPU, Lead: verdict(r), Foot: "rbmbench " + r.Version}
 	if note != "" {
 		p.Lead += " " + note + "."

@@ -32,7 +32,7 @@ func sampleReport() *bench.Report {
 
 func pageOf(t *testing.T, r *bench.Report) string {
 	t.Helper()
-	html, err := page(r, "").HTML()
+	html, err := page(r, nil, "").HTML()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,13 +22,21 @@ import (
 // flags are those of every command that measures.
 type flags struct {
 	*cli.Options
-	quick    bool
-	jsonFile string
-	page     string // folder for a page
-	note     string // a line about what was measured
+	quick     bool
+	jsonFile  string
+	page      string // folder for a page
+	peersFile string // records of peers for the page
+	note      string // a line about what was measured
 }
 
+// add adds the flags of commands that measure ours alone.
 func (f *flags) add(c *cobra.Command) {
+	f.addFiles(c)
+	c.Flags().StringVar(&f.peersFile, "peers", "", "a file of rbmbench peers --json whose ratios go on the page of --report")
+}
+
+// addFiles adds those of all commands that measure.
+func (f *flags) addFiles(c *cobra.Command) {
 	c.Flags().BoolVar(&f.quick, "quick", false, "fewer samples and short timings: under twenty seconds")
 	c.Flags().StringVar(&f.jsonFile, "json", "", "write machine, version and all records to this file")
 	c.Flags().StringVar(&f.page, "report", "", "write a page with plots to index.html in this folder")
@@ -52,9 +60,26 @@ func (f *flags) plan(cmd *cobra.Command, areas []bench.Area) (*bench.Plan, error
 	return p, nil
 }
 
-// run carries out a plan, prints what it found and writes the file that was
+// run carries out a plan, prints what it found and writes the files that were
 // asked for. A check that fails is an error.
 func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
+	p.Scaling = f.page != ""
+	job := func(ctx context.Context, targets []*bench.Target) (*bench.Report, error) {
+		finish := showProgress(cmd.ErrOrStderr(), &p.Progress)
+		defer finish()
+		return bench.Run(ctx, p, targets)
+	}
+	return f.report(cmd, p.Selection, job, func(b *strings.Builder, r *bench.Report, targets []*bench.Target) {
+		table(b, r, targets, f.note)
+	})
+}
+
+// report opens targets, has a job done on them, and gives what it found to
+// everything that was asked for: files, page and, by show, the terminal. A
+// check that fails is an error.
+func (f *flags) report(cmd *cobra.Command, s bench.Selection,
+	job func(context.Context, []*bench.Target) (*bench.Report, error),
+	show func(*strings.Builder, *bench.Report, []*bench.Target)) error {
 	ctx := cmd.Context()
 	var file *atomicfile.File
 	if f.jsonFile != "" {
@@ -65,6 +90,16 @@ func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
 		}
 		defer file.Abort()
 	}
+	var beside *bench.Report
+	if f.peersFile != "" {
+		var err error
+		if beside, err = readPeers(f.peersFile); err != nil {
+			return err
+		}
+		if f.page == "" {
+			return cli.Usage("--peers %s: goes with --report, on whose page its ratios stand", f.peersFile)
+		}
+	}
 	var page *pageFile
 	if f.page != "" {
 		var err error
@@ -72,9 +107,8 @@ func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
 			return err
 		}
 		defer page.abort()
-		p.Scaling = true
 	}
-	targets, err := p.Open()
+	targets, err := s.Open()
 	if missing := (*backend.MissingError)(nil); errors.As(err, &missing) {
 		return cli.Missing("%w", err)
 	}
@@ -86,11 +120,12 @@ func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
 			_ = t.Close()
 		}
 	}()
-	finish := showProgress(cmd.ErrOrStderr(), p)
-	report, err := bench.Run(ctx, p, targets)
-	finish()
+	report, err := job(ctx, targets)
 	if errors.Is(err, context.Canceled) {
 		return context.Canceled
+	}
+	if coded := (*cli.Error)(nil); errors.As(err, &coded) {
+		return err
 	}
 	if err != nil {
 		return cli.Unfinished("%w", err)
@@ -109,15 +144,20 @@ func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
 		}
 	}
 	if page != nil {
-		if err := page.write(ctx, report, f.note); err != nil {
+		if err := page.write(ctx, report, beside, f.note); err != nil {
 			return err
 		}
 	}
-	if err := f.print(cmd, report, targets); err != nil {
+	if err := f.print(cmd, report, targets, show); err != nil {
 		return err
 	}
 	if failed := report.Failed(); len(failed) > 0 {
-		return cli.Failed("%d of %d checks failed, the first: %s on %s/%s", len(failed), checks(report), failed[0].Name, failed[0].Backend, failed[0].ISA)
+		first := failed[0]
+		if first.Kind == bench.KindPeer {
+			return cli.Failed("%d results differ, the first: %s of %s on %s: %.6g, want %.6g within %.2g",
+				len(failed), first.Compared, first.Name, first.Peer, first.Measured, first.Exact, first.Limit)
+		}
+		return cli.Failed("%d of %d checks failed, the first: %s on %s/%s", len(failed), checks(report), first.Name, first.Backend, first.ISA)
 	}
 	return nil
 }
@@ -132,7 +172,7 @@ func checks(r *bench.Report) int {
 	return n
 }
 
-func (f *flags) print(cmd *cobra.Command, r *bench.Report, targets []*bench.Target) error {
+func (f *flags) print(cmd *cobra.Command, r *bench.Report, targets []*bench.Target, show func(*strings.Builder, *bench.Report, []*bench.Target)) error {
 	switch f.Format {
 	case cli.JSON:
 		return f.Print(cmd, r)
@@ -140,22 +180,22 @@ func (f *flags) print(cmd *cobra.Command, r *bench.Report, targets []*bench.Targ
 		return f.Print(cmd, r.Records)
 	}
 	var b strings.Builder
-	table(&b, r, targets, f.note)
+	show(&b, r, targets)
 	if _, err := io.WriteString(cmd.OutOrStdout(), b.String()); err != nil {
 		return cli.Unfinished("writing the result: %w", err)
 	}
 	return nil
 }
 
-// showProgress shows a bar while a plan is carried out, if w is a terminal.
-// The function that it returns removes it.
-func showProgress(w io.Writer, p *bench.Plan) (finish func()) {
+// showProgress shows a bar while a plan is carried out, if w is a terminal, by
+// what it sets tell to. The function that it returns removes it.
+func showProgress(w io.Writer, tell *func(done, total int, what string)) (finish func()) {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return func() {}
 	}
 	var bar *progressbar.ProgressBar
-	p.Progress = func(done, total int, what string) {
+	*tell = func(done, total int, what string) {
 		if bar == nil {
 			bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(30), progressbar.OptionShowCount())
 		}
