@@ -15,6 +15,17 @@ type Area struct {
 	// Sized, if not nil, makes a benchmark of another size from the value of
 	// --case; its error says what a size looks like.
 	Sized func(size string) (Benchmark, error)
+	// Sweeps are benchmarks of growing sizes, for Plan.Sizes.
+	Sweeps []Sweep
+}
+
+// Sweep is a series of benchmarks that differ in one size alone. Its cases are
+// values of Area.Sized.
+type Sweep struct {
+	Name  string // what grows, as "n × n × 256 chains"
+	Axis  string // what the sizes count
+	Sizes []int
+	Case  func(size int) string
 }
 
 // Areas returns all areas, in the order in which they run. A new area is one
@@ -68,6 +79,9 @@ type Benchmark struct {
 	Unit string // of rates, as connections/s
 	// Goal returns the rate that a target should reach, 0 if none is set.
 	Goal func(t *Target) float64
+	// Sweep and Size say which series the benchmark belongs to, if any.
+	Sweep *Sweep
+	Size  int
 	// Slow marks work that is left out of a quick run.
 	Slow bool
 	// Prepare sets the work up for a target. It returns nil if the target
@@ -85,6 +99,9 @@ type Work struct {
 	// Optional work that fails is left out, and the rest goes on.
 	Optional bool
 
+	// Bytes are the least that one time reads from memory and writes to it, if
+	// no cache holds the operands; 0 if they are next to nothing.
+	Bytes float64
 	Units float64 // what one time is worth in the benchmark's unit × seconds
 	Limit float64 // highest rate that the limiting instruction allows, 0 if unknown
 	Close func() error

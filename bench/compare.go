@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"golang.org/x/perf/benchmath"
+	"gonum.org/v1/gonum/stat/combin"
 )
 
 // Change is how one benchmark's time differs between two reports.
@@ -20,11 +21,14 @@ type Change struct {
 	// (Mann-Whitney U test of all repeats), absent without repeats.
 	P           *float64 `json:"p,omitempty"`
 	Significant bool     `json:"significant"` // P below 0.05
+	// TooFew says that no times at all could be significant with so few repeats.
+	TooFew bool `json:"too_few,omitempty"`
 }
 
 // Comparison is what differs between two reports.
 type Comparison struct {
 	Machines []string `json:"machines"` // differences between the machines, in words
+	Notes    []string `json:"notes"`    // what else to know before the speeds are believed
 	Changes  []Change `json:"changes"`
 	OnlyOld  []string `json:"only_old"` // benchmarks that one report lacks
 	OnlyNew  []string `json:"only_new"`
@@ -33,21 +37,23 @@ type Comparison struct {
 }
 
 type recordKey struct {
-	kind, name, backend, isa string
-	threads                  int
+	kind, name, sweep, backend, isa string
+	threads                         int
 }
 
 func (k recordKey) String() string {
 	return fmt.Sprintf("%s on %s/%s, %d threads", k.name, k.backend, k.isa, k.threads)
 }
 
-func keyOf(r *Record) recordKey { return recordKey{r.Kind, r.Name, r.Backend, r.ISA, r.Threads} }
+func keyOf(r *Record) recordKey {
+	return recordKey{r.Kind, r.Name, r.Sweep, r.Backend, r.ISA, r.Threads}
+}
 
 // Compare compares two reports. Benchmarks are in the order of the new one.
 func Compare(older, newer *Report) *Comparison {
 	c := &Comparison{
-		Machines: machineDifferences(&older.Machine, &newer.Machine),
-		Changes:  []Change{}, OnlyOld: []string{}, OnlyNew: []string{}, Broken: []string{}, Mended: []string{},
+		Machines: machineDifferences(&older.Machine, &newer.Machine), Notes: notes(older, newer),
+		Changes: []Change{}, OnlyOld: []string{}, OnlyNew: []string{}, Broken: []string{}, Mended: []string{},
 	}
 	before := map[recordKey]*Record{}
 	for i := range older.Records {
@@ -56,6 +62,9 @@ func Compare(older, newer *Report) *Comparison {
 	seen := map[recordKey]bool{}
 	for i := range newer.Records {
 		r := &newer.Records[i]
+		if r.Kind == KindPeer {
+			continue // of others; ours beside them are benchmarks
+		}
 		key := keyOf(r)
 		seen[key] = true
 		was := before[key]
@@ -91,8 +100,32 @@ func change(was, is *Record) Change {
 		x := benchmath.AssumeNothing.Compare(sample(was), sample(is))
 		c.P = &x.P
 		c.Significant = x.P < x.Alpha
+		c.TooFew = leastP(len(was.SamplesS), len(is.SamplesS)) >= x.Alpha
 	}
 	return c
+}
+
+// leastP is the least p of a two-sided U test of n and m repeats: that of times
+// which are all apart, 2/C(n+m, n).
+func leastP(n, m int) float64 {
+	return 2 / combin.GeneralizedBinomial(float64(n+m), float64(n))
+}
+
+// notes says what the two runs were like.
+func notes(older, newer *Report) []string {
+	list := []string{}
+	for _, r := range []struct {
+		name string
+		*Report
+	}{{"old", older}, {"new", newer}} {
+		if r.Quick {
+			list = append(list, "the "+r.name+" file is of a --quick run, with few repeats")
+		}
+		if o := r.Machine.OtherCores; o != nil && *o > noisyCores {
+			list = append(list, fmt.Sprintf("other processes kept %.1f cores busy during the %s run", *o, r.name))
+		}
+	}
+	return list
 }
 
 // sample returns a record's repeats; benchmath sorts them in place.

@@ -49,7 +49,37 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: %q, want %q alone", what, x[0], x[1])
 		}
 	}
+	if len(c.Notes) != 0 {
+		t.Errorf("notes: %v", c.Notes)
+	}
 	if d := Compare(older, older); len(d.Machines)+len(d.OnlyOld)+len(d.OnlyNew)+len(d.Broken)+len(d.Mended) != 0 {
 		t.Errorf("a report differs from itself: %+v", d)
+	}
+}
+
+// Three repeats a side cannot be significant, however far they are apart, and
+// quick runs and busy machines are named.
+func TestCompareQuick(t *testing.T) {
+	busy := 0.9
+	rec := func(n int, f float64) Record {
+		r := Record{Kind: KindBench, Name: "a", MedianS: f}
+		for i := range n {
+			r.SamplesS = append(r.SamplesS, f+float64(i)/100)
+		}
+		return r
+	}
+	peer := Record{Kind: KindPeer, Name: "a", Peer: "x", Pass: true}
+	older := &Report{Quick: true, Records: []Record{rec(3, 1), peer}}
+	newer := &Report{Machine: Machine{OtherCores: &busy}, Records: []Record{rec(3, 2), {Kind: KindPeer, Name: "a", Peer: "x", Note: "gone"}}}
+	c := Compare(older, newer)
+	if len(c.Changes) != 1 || c.Changes[0].Significant || !c.Changes[0].TooFew || len(c.Broken) != 0 {
+		t.Errorf("three repeats: %+v, broken %v", c.Changes, c.Broken)
+	}
+	if n := strings.Join(c.Notes, "; "); !strings.Contains(n, "old file is of a --quick run") || !strings.Contains(n, "0.9 cores busy during the new run") || len(c.Notes) != 2 {
+		t.Errorf("notes %q", n)
+	}
+	older.Records[0], newer.Records[0] = rec(4, 1), rec(4, 2)
+	if c := Compare(older, newer); c.Changes[0].TooFew || !c.Changes[0].Significant {
+		t.Errorf("four repeats far apart: %+v", c.Changes[0])
 	}
 }

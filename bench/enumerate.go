@@ -57,6 +57,12 @@ func enumerate() Area {
 		})
 	}
 	a.Benchmarks, a.Sized = enumerateBenchmarks(), enumerateSized
+	for _, kind := range []string{"minimum", "log-z"} {
+		a.Sweeps = append(a.Sweeps, Sweep{
+			Name: kind + " of all 2^N states", Axis: "N", Sizes: []int{16, 18, 20, 22, 24, 26},
+			Case: func(n int) string { return fmt.Sprintf("%s-%d", kind, n) },
+		})
+	}
 	return a
 }
 

@@ -28,6 +28,10 @@ func gibbs() Area {
 		})
 	}
 	a.Benchmarks, a.Sized = gibbsBenchmarks(), gibbsSized
+	a.Sweeps = []Sweep{{
+		Name: "sweep of 256 chains, n × n", Axis: "units of each layer", Sizes: []int{64, 128, 256, 512, 1024, 2048},
+		Case: func(n int) string { return fmt.Sprintf("%dx%dx256", n, n) },
+	}}
 	return a
 }
 

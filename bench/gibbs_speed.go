@@ -90,6 +90,8 @@ func gibbsWork(t *Target, n *spin.Network, chains int) (*Work, error) {
 	return &Work{
 		Do:    s.Sweep,
 		Limit: lookRate(t),
+		// Both halves read the weights, and each layer is read and written.
+		Bytes: 2*4*float64(n.Layers[0])*float64(n.Layers[1]) + 2*float64(n.Layers[0]+n.Layers[1])*float64(chains)/8,
 		Units: 2 * float64(n.Layers[0]) * float64(n.Layers[1]) * float64(chains),
 		Close: s.Close,
 	}, nil

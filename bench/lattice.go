@@ -49,6 +49,10 @@ func lattices() Area {
 		a.Benchmarks = append(a.Benchmarks, c.benchmark())
 	}
 	a.Sized = latticeSized
+	a.Sweeps = []Sweep{{
+		Name: "sweep of one L × L lattice", Axis: "L", Sizes: []int{64, 128, 256, 512, 1024, 2048},
+		Case: func(l int) string { return fmt.Sprintf("%dx%dx1", l, l) },
+	}}
 	return a
 }
 
@@ -442,7 +446,8 @@ func (c latticeCase) benchmark() Benchmark {
 			if err != nil {
 				return nil, err
 			}
-			return &Work{Do: l.Sweep, Units: 1e-9 * float64(c.width) * float64(c.height) * float64(c.replicas), Close: l.Close}, nil
+			return &Work{Do: l.Sweep, Units: 1e-9 * float64(c.width) * float64(c.height) * float64(c.replicas),
+				Bytes: 2 * float64(c.width) * float64(c.height) * float64(c.replicas) / 8, Close: l.Close}, nil
 		},
 	}
 }

@@ -2,11 +2,13 @@ package bench
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/cpuid/v2"
@@ -25,7 +27,9 @@ type Machine struct {
 	GOAMD64    string   `json:"goamd64,omitempty"`
 	ISA        []string `json:"isa"`                   // instruction sets present, weakest first
 	Rates      []Rates  `json:"rates,omitempty"`       // of each instruction set that was timed
+	MemoryRate float64  `json:"memory_rate,omitempty"` // bytes/s of one core that copies what no cache holds, read and written
 	OtherCores *float64 `json:"other_cores,omitempty"` // cores that other processes kept busy, on average
+	Pinned     []int    `json:"pinned,omitempty"`      // cores that everything was kept on
 }
 
 // Rates are what one core does a second at best with an instruction set. What
@@ -37,6 +41,23 @@ type Rates struct {
 	Look    float64 `json:"look_up,omitempty"` // connections/s of the look-ups alone that limit gibbs
 	Limited string  `json:"limited_by,omitempty"`
 }
+
+// memoryRate measures the bytes a second that one core reads and writes when it
+// copies what no cache holds: the best of several copies.
+var memoryRate = sync.OnceValue(func() float64 {
+	const size = 128 << 20
+	from, to := make([]byte, size), make([]byte, size)
+	for i := 0; i < size; i += 4096 { // so that the pages are there
+		from[i], to[i] = 1, 1
+	}
+	best := time.Duration(math.MaxInt64)
+	for range 4 {
+		start := time.Now()
+		copy(to, from)
+		best = min(best, time.Since(start))
+	}
+	return 2 * size / best.Seconds()
+})
 
 // ThisMachine describes the machine that the process runs on.
 func ThisMachine() Machine {

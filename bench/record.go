@@ -54,6 +54,13 @@ type Record struct {
 	Goal          float64   `json:"goal"`
 	LimitFraction float64   `json:"limit_fraction"`
 	SamplesS      []float64 `json:"samples_s"` // all repeats, for Compare
+	// Bytes are the least that one unit of work moves between memory and cores.
+	Bytes float64 `json:"bytes"`
+	// A benchmark of a series of growing sizes names the series, its own size,
+	// and what that counts.
+	Sweep string `json:"sweep"`
+	Axis  string `json:"axis"`
+	Size  int    `json:"size"`
 
 	// A peer did the same Unit of work as Backend, ISA and Threads, in turns with
 	// them, in MinS and MedianS; they took OursMinS and OursMedianS. What both
@@ -117,7 +124,12 @@ func (r Record) MarshalJSON() ([]byte, error) {
 			Goal          float64   `json:"goal,omitempty"`
 			LimitFraction float64   `json:"limit_fraction,omitempty"`
 			SamplesS      []float64 `json:"samples_s,omitempty"`
-		}{h, finite(r.Value), r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, r.Goal, r.LimitFraction, r.SamplesS})
+			Bytes         float64   `json:"bytes,omitempty"`
+			Sweep         string    `json:"sweep,omitempty"`
+			Axis          string    `json:"axis,omitempty"`
+			Size          int       `json:"size,omitempty"`
+		}{h, finite(r.Value), r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, r.Goal, r.LimitFraction, r.SamplesS,
+			r.Bytes, r.Sweep, r.Axis, r.Size})
 	case KindPeer:
 		type who struct {
 			head
@@ -162,6 +174,7 @@ func (r Record) MarshalJSON() ([]byte, error) {
 type Report struct {
 	Machine Machine  `json:"machine"`
 	Version string   `json:"version"`
+	Quick   bool     `json:"quick,omitempty"` // a quick run
 	Records []Record `json:"records"`
 }
 

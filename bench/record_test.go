@@ -34,6 +34,21 @@ func TestRecordSchema(t *testing.T) {
 			Kind: KindBench, Name: "a/b", Backend: "cpu", ISA: "avx2", Threads: 1, Value: 2, Unit: "roots/s",
 			MinS: 1, MedianS: 2, Repeats: 3, SamplesS: []float64{1, 2, 3},
 		},
+		`{"kind":"bench","name":"a/b","backend":"cpu","isa":"avx2","threads":1,"value":2,"unit":"roots/s",` +
+			`"min_s":1,"median_s":2,"repeats":3,"bytes":8,"sweep":"n by n","axis":"n","size":4}`: {
+			Kind: KindBench, Name: "a/b", Backend: "cpu", ISA: "avx2", Threads: 1, Value: 2, Unit: "roots/s",
+			MinS: 1, MedianS: 2, Repeats: 3, Bytes: 8, Sweep: "n by n", Axis: "n", Size: 4,
+		},
+		`{"kind":"peer","name":"a/b","backend":"cpu","isa":"avx2","threads":1,"peer":"numpy","version":"numpy 2",` +
+			`"unit":"sweep","min_s":2,"median_s":3,"repeats":2,"ours_min_s":1,"ours_median_s":2,"ratio":2,"ratio_median":1.5,` +
+			`"noisy":true,"compared":"log Z","seed":1,"exact":5,"measured":5.5,"error":0.25,"limit":1,"pass":true,"samples_s":[2,4]}`: {
+			Kind: KindPeer, Name: "a/b", Backend: "cpu", ISA: "avx2", Threads: 1, Peer: "numpy", Version: "numpy 2",
+			Unit: "sweep", MinS: 2, MedianS: 3, Repeats: 2, OursMinS: 1, OursMedianS: 2, Ratio: 2, RatioMedian: 1.5,
+			Noisy: true, Compared: "log Z", Seed: 1, Exact: 5, Measured: 5.5, Error: 0.25, Limit: 1, Pass: true, SamplesS: []float64{2, 4},
+		},
+		`{"kind":"peer","name":"peers","backend":"cpu","isa":"avx2","threads":1,"peer":"jax","note":"not installed"}`: {
+			Kind: KindPeer, Name: "peers", Backend: "cpu", ISA: "avx2", Threads: 1, Peer: "jax", Note: "not installed",
+		},
 	} {
 		got, err := json.Marshal(r)
 		if err != nil {

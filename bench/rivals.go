@@ -75,7 +75,7 @@ type RivalPlan struct {
 // programs in one process, whose caches and threads do not have to wake up.
 const (
 	quickRivalBudget = 60 * time.Millisecond
-	fullRivalBudget  = 600 * time.Millisecond
+	fullRivalBudget  = 400 * time.Millisecond
 	rivalSample      = 20 * time.Millisecond
 	rivalPause       = 3 * time.Millisecond
 )
@@ -97,7 +97,7 @@ type rivalWorker struct {
 // RunRivals carries out a plan on a target. A peer that cannot do its part is a
 // record with a note.
 func RunRivals(ctx context.Context, p *RivalPlan, t *Target) (*Report, error) {
-	report := &Report{Machine: ThisMachine(), Records: []Record{}}
+	report := &Report{Machine: ThisMachine(), Quick: t.Size == Quick, Records: []Record{}}
 	dir, err := os.MkdirTemp("", "rbmbench-peers-")
 	if err != nil {
 		return report, err
@@ -106,11 +106,11 @@ func RunRivals(ctx context.Context, p *RivalPlan, t *Target) (*Report, error) {
 	if err := peers.Unpack(dir); err != nil {
 		return report, err
 	}
-	_, restore, err := pin(t.Threads)
-	if err != nil {
-		return report, fmt.Errorf("keeping to %d cores: %w", t.Threads, err)
+	// Where the system does not let us choose cores, it chooses.
+	if cores, restore, err := pin(t.Threads); err == nil {
+		defer restore()
+		report.Machine.Pinned = cores
 	}
-	defer restore()
 	watch, watched := watchLoad()
 
 	var cases []RivalCase

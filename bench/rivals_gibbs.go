@@ -202,8 +202,8 @@ const (
 	trainingVisible, trainingHidden, trainingBatch = 784, 500, 100
 	trainingRate                                   = 0.05 // of {0,1} units
 	// Programs that train alike have reconstruction errors this near to each
-	// other, relatively: tens of times the spread between seeds.
-	reconstructionLimit = 0.02
+	// other, relatively: seven times the spread between seeds, 1.4 %.
+	reconstructionLimit = 0.1
 )
 
 // prototypes are rows that resemble one of ten patterns, each pixel wrong with

@@ -26,6 +26,9 @@ type Plan struct {
 	// Scaling times the best target with 2, 4, 8, … threads too, where the
 	// plan names no number of threads.
 	Scaling bool
+	// Sizes times the sweeps of the areas on the best target with one thread,
+	// unless Cases name what is wanted.
+	Sizes bool
 	// Progress, if not nil, is told what has been done; it may be called from
 	// several goroutines, one at a time.
 	Progress func(done, total int, what string)
@@ -63,7 +66,7 @@ func (p *Plan) share(elapsed time.Duration, left []timing) time.Duration {
 // made so far with any error, which is the context's if that ended.
 func Run(ctx context.Context, p *Plan, targets []*Target) (*Report, error) {
 	start := time.Now()
-	report := &Report{Machine: ThisMachine(), Records: []Record{}}
+	report := &Report{Machine: ThisMachine(), Quick: p.Size == Quick, Records: []Record{}}
 	watch, watched := watchLoad()
 	timings, extra, err := p.timings(targets)
 	defer func() {
@@ -92,7 +95,7 @@ func Run(ctx context.Context, p *Plan, targets []*Target) (*Report, error) {
 		progress.done(tm.benchmark.Name)
 	}
 	if p.Benchmarks {
-		report.Machine.Rates = rates(targets)
+		report.Machine.Rates, report.Machine.MemoryRate = rates(targets), memoryRate()
 	}
 	if watched {
 		others := watch.others()
@@ -244,7 +247,37 @@ func (p *Plan) timings(targets []*Target) (timings []timing, opened []*Target, e
 			timings[first+i].budget = min(most, budget/time.Duration(len(p.Areas)*n))
 		}
 	}
+	if p.Sizes && len(p.Cases) == 0 && !best.scalar() {
+		one := best
+		for _, t := range on {
+			if t.Threads == 1 && t.ISA == best.ISA {
+				one = t
+			}
+		}
+		sweeps, err := p.sweeps(one, most)
+		if err != nil {
+			return nil, opened, err
+		}
+		timings = append(timings, sweeps...)
+	}
 	return timings, opened, nil
+}
+
+// sweeps lists the benchmarks of growing sizes.
+func (p *Plan) sweeps(t *Target, most time.Duration) (timings []timing, err error) {
+	for _, a := range p.Areas {
+		for i := range a.Sweeps {
+			for _, size := range a.Sweeps[i].Sizes {
+				b, err := a.Sized(a.Sweeps[i].Case(size))
+				if err != nil {
+					return nil, fmt.Errorf("sizes of %s: %w", a.Name, err)
+				}
+				b.Sweep, b.Size = &a.Sweeps[i], size
+				timings = append(timings, timing{benchmark: &b, targets: []*Target{t}, budget: most / 4})
+			}
+		}
+	}
+	return timings, nil
 }
 
 // wants reports whether the plan includes a benchmark.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -268,5 +269,76 @@ func TestInterleaveTakesTurns(t *testing.T) {
 	failing := &timed{Work: &Work{Do: func(context.Context, int) error { return boom }}}
 	if err := interleave(context.Background(), usual(time.Millisecond), []*timed{failing}); !errors.Is(err, boom) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// Optional work that fails is left out; work elsewhere says how long it took.
+func TestInterleaveOptional(t *testing.T) {
+	boom := errors.New("boom")
+	calls := 0
+	elsewhere := &timed{Work: &Work{Measure: func(_ context.Context, n int) (float64, error) { return 0.5 * float64(n), nil }}}
+	failing := &timed{Work: &Work{Optional: true, Measure: func(context.Context, int) (float64, error) {
+		if calls++; calls > 3 {
+			return 0, boom
+		}
+		return 1, nil
+	}}}
+	if err := interleave(context.Background(), usual(time.Microsecond), []*timed{failing, elsewhere}); err != nil {
+		t.Fatal(err)
+	}
+	if failing.failed != boom || len(elsewhere.seconds) != leastSamples || elsewhere.seconds[0] != 0.5 || elsewhere.failed != nil {
+		t.Errorf("failing: %v; elsewhere: %v", failing.failed, elsewhere.seconds)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	stopped := &timed{Work: &Work{Optional: true, Measure: func(ctx context.Context, _ int) (float64, error) { return 0, ctx.Err() }}}
+	if err := interleave(ctx, usual(time.Microsecond), []*timed{stopped}); !errors.Is(err, context.Canceled) {
+		t.Errorf("an ended context: %v", err)
+	}
+}
+
+// Sizes are timed on one thread of the best path, each as a part of its series.
+func TestSizes(t *testing.T) {
+	best := isa.Best()
+	p := &Plan{Selection: Selection{Backend: "cpu", Level: &best, Threads: 1, Seed: 1}, Benchmarks: true, Sizes: true}
+	made := []string{}
+	p.Areas = []Area{{Name: "a", Sized: func(size string) (Benchmark, error) {
+		made = append(made, size)
+		return Benchmark{Name: "a/" + size, Unit: "things/s", Prepare: func(context.Context, *Target) (*Work, error) {
+			return &Work{Units: 1, Bytes: 7, Do: func(context.Context, int) error { time.Sleep(time.Millisecond); return nil }}, nil
+		}}, nil
+	}, Sweeps: []Sweep{{Name: "n things", Axis: "n", Sizes: []int{2, 4}, Case: strconv.Itoa}}}}
+	targets, err := p.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer targets[0].Close()
+	r, err := Run(context.Background(), p, targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Records) != 2 || r.Records[1].Sweep != "n things" || r.Records[1].Size != 4 || r.Records[1].Axis != "n" || r.Records[1].Bytes != 7 || r.Records[1].Threads != 1 {
+		t.Errorf("made %v, records %+v", made, r.Records)
+	}
+	if r.Machine.MemoryRate <= 0 || !r.Quick {
+		t.Errorf("memory %v, quick %v", r.Machine.MemoryRate, r.Quick)
+	}
+}
+
+// Every size of every series is one that its area can make.
+func TestSweeps(t *testing.T) {
+	n := 0
+	for _, a := range Areas() {
+		for _, s := range a.Sweeps {
+			for _, size := range s.Sizes {
+				n++
+				if b, err := a.Sized(s.Case(size)); err != nil || b.Prepare == nil {
+					t.Errorf("%s, %s, %d: %v", a.Name, s.Name, size, err)
+				}
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d sizes in all", n)
 	}
 }

@@ -124,5 +124,8 @@ func (w *timed) record(b *Benchmark, t *Target) Record {
 	if w.Limit > 0 {
 		r.LimitFraction = r.Value / w.Limit
 	}
+	if r.Bytes = w.Bytes; b.Sweep != nil {
+		r.Sweep, r.Axis, r.Size = b.Sweep.Name, b.Sweep.Axis, b.Size
+	}
 	return r
 }

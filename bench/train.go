@@ -34,6 +34,10 @@ func training() Area {
 		})
 	}
 	a.Benchmarks, a.Sized = trainBenchmarks(), trainSized
+	a.Sweeps = []Sweep{{
+		Name: "training step, n × n, batches of 100", Axis: "units of each layer", Sizes: []int{64, 128, 256, 512, 1024},
+		Case: func(n int) string { return fmt.Sprintf("%dx%dx100", n, n) },
+	}}
 	return a
 }
 
@@ -273,6 +277,7 @@ func annealing(visible, hidden, chains int) Benchmark {
 					return err
 				},
 				Units: annealingSteps * 2 * float64(visible) * float64(hidden) * float64(chains),
+				Bytes: annealingSteps * 2 * 4 * float64(visible) * float64(hidden),
 				Close: s.Close,
 			}, nil
 		},
@@ -307,6 +312,9 @@ func (c trainCase) benchmark() Benchmark {
 					return nil
 				},
 				Units: 5 * float64(c.visible) * float64(c.hidden) * float64(c.batch),
+				// Three half steps read the weights; the update reads and writes
+				// the masters and writes the weights.
+				Bytes: 6 * 4 * float64(c.visible) * float64(c.hidden),
 				Close: tr.Close,
 			}, nil
 		},

@@ -6,6 +6,7 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"image/color"
 	"math"
 	"regexp"
@@ -84,6 +85,9 @@ type Plot struct {
 	Cells          []Cells
 	Legend         Corner
 	NoAxes         bool // a drawing rather than a diagram
+	// Rows, if any, name the whole numbers from 0 on the Y axis, from the top
+	// down.
+	Rows []string
 }
 
 // Figure is one plot or several side by side.
@@ -149,7 +153,32 @@ var (
 	svgHead  = regexp.MustCompile(`(?s)^.*?(<svg[^>]*>)`)
 	svgSize  = regexp.MustCompile(` (?:width|height)="[^"]*"`)
 	svgFonts = regexp.MustCompile(`font-family:[^;"]*;`)
+	svgText  = regexp.MustCompile(`<text ([^>]*font-size:([0-9.]+)px[^>]*)>([^<]*)</text>`)
 )
+
+// Widths of a figure that is an element of a page, in the unit of its type:
+// alone, where it is read on a telephone, and of each of several panels.
+const (
+	aloneWidth = 390
+	panelWidth = 240
+)
+
+// fitted gives every text of an SVG the width that it was laid out with: the
+// reader's fonts may be wider.
+func fitted(svg string) string {
+	return svgText.ReplaceAllStringFunc(svg, func(element string) string {
+		m := svgText.FindStringSubmatch(element)
+		size, err := strconv.ParseFloat(m[2], 64)
+		words := strings.TrimRight(html.UnescapeString(m[3]), " ") // which a browser drops
+		if err != nil || words == "" {
+			return element
+		}
+		face := font.DefaultCache.Lookup(sansFont, vg.Length(size))
+		return fmt.Sprintf(`<text textLength="%.2f" lengthAdjust="spacingAndGlyphs" %s>%s</text>`, float64(face.Width(words)), m[1], m[3])
+	})
+}
+
+var sansFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 
 // inline returns the figure as elements of a page, one for each panel so that
 // they stack where there is little room: without a ground, and with the page's
@@ -164,8 +193,12 @@ func (f *Figure) inline() (string, error) {
 	}
 	colours := strings.NewReplacer(replace...)
 	var all strings.Builder
+	wide := aloneWidth
+	if len(f.Panels) > 1 {
+		wide = panelWidth
+	}
 	for i := range f.Panels {
-		c := vgsvg.New(vg.Length(width/len(f.Panels)), vg.Length(f.height()))
+		c := vgsvg.New(vg.Length(wide), vg.Length(f.height()))
 		panel := *f
 		panel.Panels = f.Panels[i : i+1]
 		if err := panel.draw(draw.New(c), false, len(f.Panels) > 1); err != nil {
@@ -179,7 +212,7 @@ func (f *Figure) inline() (string, error) {
 			open := head[strings.LastIndex(head, "<svg"):]
 			return svgSize.ReplaceAllString(open, "")
 		})
-		all.WriteString(colours.Replace(svgFonts.ReplaceAllString(s, "")))
+		all.WriteString(colours.Replace(svgFonts.ReplaceAllString(fitted(s), "")))
 	}
 	return all.String(), nil
 }
@@ -229,7 +262,8 @@ func (p *Plot) build(small bool) (*plot.Plot, error) {
 		size = 10.5
 	}
 	sans := func(s *text.Style, size vg.Length) {
-		s.Font = font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
+		s.Font = sansFont
+		s.Font.Size = size
 		s.Color = ink
 	}
 	sans(&g.Title.TextStyle, size)
@@ -248,6 +282,15 @@ func (p *Plot) build(small bool) (*plot.Plot, error) {
 	}
 	if p.LogY {
 		g.Y.Scale, g.Y.Tick.Marker = plot.LogScale{}, decades{}
+	}
+	if len(p.Rows) > 0 {
+		marks := make(plot.ConstantTicks, len(p.Rows))
+		for i, name := range p.Rows {
+			marks[i] = plot.Tick{Value: float64(i), Label: name}
+		}
+		g.Y.Tick.Marker, g.Y.Scale = marks, plot.InvertedScale{Normalizer: plot.LinearScale{}}
+		g.Y.Tick.Length = 0
+		g.Add(rules(len(p.Rows)))
 	}
 	sans(&g.Legend.TextStyle, size-1.5)
 	g.Legend.Top = p.Legend == TopLeft || p.Legend == TopRight
@@ -491,6 +534,18 @@ func (a arrows) Plot(c draw.Canvas, g *plot.Plot) {
 // DataRange implements plot.DataRanger.
 func (a arrows) DataRange() (xmin, xmax, ymin, ymax float64) { return plotter.XYRange(a.XYs) }
 
+// rules draws a faint line along each row.
+type rules int
+
+// Plot implements plot.Plotter.
+func (r rules) Plot(c draw.Canvas, g *plot.Plot) {
+	_, y := g.Transforms(&c)
+	for i := range int(r) {
+		at := y(float64(i))
+		c.StrokeLine2(draw.LineStyle{Color: ink, Width: 0.15}, c.Min.X, at, c.Max.X, at)
+	}
+}
+
 // ticks are gonum's with few labels where room is short.
 type ticks struct{ few bool }
 
@@ -517,6 +572,9 @@ func (t ticks) Ticks(low, high float64) []plot.Tick {
 	return marks
 }
 
+// exponents shortens those of numbers: 1e11 for 1e+11.
+var exponents = strings.NewReplacer("e+0", "e", "e+", "e", "e-0", "e-")
+
 // decades mark powers of ten, labelled so that no more than about six are.
 type decades struct{}
 
@@ -530,7 +588,7 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 		if x >= low*(1-1e-9) && x <= high*(1+1e-9) {
 			label := ""
 			if math.Mod(e-first, every) == 0 {
-				label = strconv.FormatFloat(x, 'g', -1, 64)
+				label = exponents.Replace(strconv.FormatFloat(x, 'g', -1, 64))
 			}
 			marks = append(marks, plot.Tick{Value: x, Label: label})
 		}
@@ -538,7 +596,7 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 			for m := 2.; m < 10; m++ {
 				if y := m * x; y >= low && y <= high {
 					label := ""
-					if last-first <= 1 && (m == 2 || m == 5) {
+					if (last-first <= 1 || high < 20*low) && (m == 2 || m == 5) {
 						label = strconv.FormatFloat(y, 'g', 2, 64)
 					}
 					marks = append(marks, plot.Tick{Value: y, Label: label})

@@ -79,23 +79,27 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
     --c0: #62aeee; --c1: #f48a56; --c2: #5cc796; --c3: #c08fe4; --c4: #d9b24a; --c5: #4fc4d2; --c6: #ef7fb2; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 46rem; background: var(--ground); color: var(--text);
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 66rem; background: var(--ground); color: var(--text);
   font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "Liberation Sans", Arial, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .6rem; }
 h2 { font-size: 1.2rem; margin: 2.8rem 0 .4rem; padding-top: .6rem; border-top: 1px solid var(--rule); }
-p { margin: .4rem 0 .9rem; overflow-wrap: break-word; }
+p { margin: .4rem 0 .9rem; overflow-wrap: break-word; max-width: 46rem; }
 a { color: var(--link); }
-nav { font-size: .92rem; columns: 2 16rem; margin: 1.2rem 0; }
+nav { font-size: .92rem; columns: 2 16rem; margin: 1.2rem 0; max-width: 46rem; }
 nav a { display: block; padding: .12rem 0; text-decoration: none; break-inside: avoid; }
-figure { margin: 1.2rem 0; }
-.panels { display: flex; flex-wrap: wrap; justify-content: center; gap: .4rem; }
-.panels svg { flex: 1 1 13rem; min-width: 0; max-width: 100%; height: auto; font-family: "Liberation Sans", Arial, Helvetica, sans-serif; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 29rem), 1fr)); gap: 0 2rem; }
+figure { margin: 1.2rem 0; max-width: 46rem; }
+figure.several { grid-column: 1 / -1; max-width: none; }
+.panels { display: flex; flex-wrap: wrap; gap: .4rem; }
+.panels svg { flex: 1 1 100%; min-width: 0; max-width: 36rem; height: auto; font-family: "Liberation Sans", Arial, Helvetica, sans-serif; }
+.several svg { flex: 1 1 14rem; max-width: 22rem; }
 figcaption, .caption { font-size: .9rem; color: var(--text); opacity: .85; }
 .table { overflow-x: auto; margin: .2rem 0 1.4rem; }
 .caption { margin: 1.2rem 0 .3rem; }
 table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .22rem .8rem .22rem 0; text-align: left; white-space: nowrap; }
 th { border-bottom: 1px solid var(--rule); font-weight: 600; }
+th:first-child, td:first-child { position: sticky; left: 0; background: var(--ground); }
 th.n, td.n { text-align: right; }
 footer { margin-top: 3rem; font-size: .85rem; opacity: .8; }
 </style>
@@ -116,12 +120,16 @@ footer { margin-top: 3rem; font-size: .85rem; opacity: .8; }
 {{- if $s.Text}}
 <p>{{$s.Text}}</p>
 {{- end}}
+{{- if $s.Figures}}
+<div class="figures">
 {{- range $s.Figures}}
-<figure>
+<figure{{if gt (len .Panels) 1}} class="several"{{end}}>
 <div class="panels">
 {{inline .}}</div>
 <figcaption>{{.Caption}}</figcaption>
 </figure>
+{{- end}}
+</div>
 {{- end}}
 {{- range $t := $s.Tables}}
 <p class="caption">{{$t.Caption}}</p>

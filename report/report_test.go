@@ -6,8 +6,12 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"kadanoff/report/browsertest"
 )
 
 func sample() Figure {
@@ -113,4 +117,31 @@ func TestPage(t *testing.T) {
 	if n := bytes.Count(panels, []byte("<svg")); n != len(f.Panels) {
 		t.Errorf("%d elements for %d panels", n, len(f.Panels))
 	}
+}
+
+// Figures of one and of several panels, rows with names and tables, in a
+// browser.
+func TestPageInBrowser(t *testing.T) {
+	several := sample()
+	several.Panels = append(several.Panels, several.Panels...)
+	rows := Figure{Name: "rows", Caption: "Named rows", Panels: []Plot{{
+		X: "a quantity with a long name", LogX: true, Rows: []string{"the first of the rows", "second", "third & last"}, YRange: [2]float64{-0.5, 3.5},
+		Series: []Series{{Name: "points", X: []float64{0.9, 5, 1000}, Y: []float64{0, 1, 2}, Style: Points}},
+	}}}
+	table := Table{Caption: "Wide", Columns: []string{"name"}, Rows: [][]string{{"row"}}}
+	for range 20 {
+		table.Columns, table.Rows[0] = append(table.Columns, "another column"), append(table.Rows[0], "12345")
+	}
+	p := Page{Title: "Title <x>", Lead: "Lead & more", Sections: []Section{
+		{Title: "One", Figures: []Figure{sample(), rows, several}}, {Title: "Two", Tables: []Table{table}},
+	}}
+	html, err := p.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "report.html")
+	if err := os.WriteFile(file, html, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	browsertest.Check(t, file)
 }

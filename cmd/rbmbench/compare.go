@@ -56,6 +56,9 @@ func compareTable(b *strings.Builder, c *bench.Comparison) {
 			fmt.Fprintf(b, "  %s\n", m)
 		}
 	}
+	for _, n := range c.Notes {
+		fmt.Fprintf(b, "Note: %s.\n", n)
+	}
 	list := func(title string, names []string) {
 		if len(names) > 0 {
 			fmt.Fprintf(b, "%s:\n  %s\n", title, strings.Join(names, "\n  "))
@@ -76,10 +79,12 @@ func compareTable(b *strings.Builder, c *bench.Comparison) {
 	fmt.Fprintln(w, "speed\tpath\tthreads\told median\tnew median\tspeed-up\tp\t")
 	for _, x := range c.Changes {
 		speedup, p := "~", "no repeats"
-		if x.Significant || x.P == nil {
+		if x.Significant || x.P == nil || x.TooFew {
 			speedup = fmt.Sprintf("%.3g×", x.Speedup)
 		}
-		if x.P != nil {
+		if x.TooFew {
+			p = "too few repeats"
+		} else if x.P != nil {
 			p = fmt.Sprintf("%.3f", *x.P)
 		}
 		rec := bench.Record{Backend: x.Backend, ISA: x.ISA}

@@ -15,11 +15,11 @@ func sampleReport() *bench.Report {
 	busy := 0.5
 	work := func(isa string, threads int, value, fraction float64) bench.Record {
 		return bench.Record{Kind: bench.KindBench, Name: "gibbs/7x5x64", Backend: "cpu", ISA: isa, Threads: threads,
-			Value: value, Unit: "connections/s", MinS: 4480 / value, MedianS: 5000 / value, Goal: 2 * value, LimitFraction: fraction}
+			Value: value, Unit: "connections/s", MinS: 4480 / value, MedianS: 5000 / value, Goal: 2 * value, LimitFraction: fraction, Bytes: 100}
 	}
 	return &bench.Report{
 		Version: "v1.2.3",
-		Machine: bench.Machine{CPU: "Some <CPU>", Cores: 4, Memory: 16e9, OS: "linux", Arch: "amd64", Go: "go1.26", ISA: []string{"generic", "avx2"}, OtherCores: &busy,
+		Machine: bench.Machine{CPU: "Some <CPU>", Cores: 4, Memory: 16e9, OS: "linux", Arch: "amd64", Go: "go1.26", ISA: []string{"generic", "avx2"}, OtherCores: &busy, MemoryRate: 1e10,
 			Rates: []bench.Rates{{ISA: "generic", Clock: 3e9}, {ISA: "avx2", Clock: 3e9, FMA: 5e10, Look: 3e11, Limited: "VPADDD from L1"}}},
 		Records: []bench.Record{
 			{Kind: bench.KindCheck, Name: "gibbs/a/means", Backend: "ref", ISA: "scalar", Threads: 1, Exact: 1, Measured: 1.25, Limit: 1, Pass: true},
@@ -45,7 +45,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"PASS: all 3 checks", "Some &lt;CPU&gt;", "v1.2.3",
 		"2 results have a limit and 1 want equality", "50 % of it", ">1/1 25 %<", // the checks
-		">120 G connections/s<", ">40 %<", "distrust the speeds", "VPADDD from L1 alone", "One thread on avx2", // the speeds
+		">120 G connections/s<", ">40 %<", "distrust the speeds", "VPADDD from L1 alone", "Roofline of one thread on avx2", // the speeds
 		">1.50<", ">75 %<", ">2.50<", ">62 %<", // the gain of threads: 1.8/1.2 and 3/1.2
 		"16.0 GB", ">50 G/s<", // the machine
 	} {
@@ -54,7 +54,7 @@ func TestPage(t *testing.T) {
 		}
 	}
 	// No ceiling was measured for plain Go, so it has no roofline.
-	if strings.Contains(text, "One thread on generic") {
+	if strings.Contains(text, "one thread on generic") {
 		t.Error("a roofline without a measured rate")
 	}
 	for _, other := range []string{"src=", "@import", "url(", "<link", "<script", `href="http`} {

@@ -282,7 +282,13 @@ func threads(n int) string {
 	return fmt.Sprintf("%d threads", n)
 }
 
-func times(x float64) string { return fmt.Sprintf("%.3g×", x) }
+// times writes a ratio with three digits.
+func times(x float64) string {
+	if x >= 1000 {
+		return fmt.Sprintf("%.0f×", x)
+	}
+	return fmt.Sprintf("%.3g×", x)
+}
 
 // agreement says how a peer's result lies to what is right.
 func agreement(rec *bench.Record) string {

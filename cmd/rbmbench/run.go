@@ -63,7 +63,7 @@ func (f *flags) plan(cmd *cobra.Command, areas []bench.Area) (*bench.Plan, error
 // run carries out a plan, prints what it found and writes the files that were
 // asked for. A check that fails is an error.
 func (f *flags) run(cmd *cobra.Command, p *bench.Plan) error {
-	p.Scaling = f.page != ""
+	p.Scaling, p.Sizes = f.page != "", f.page != ""
 	job := func(ctx context.Context, targets []*bench.Target) (*bench.Report, error) {
 		finish := showProgress(cmd.ErrOrStderr(), &p.Progress)
 		defer finish()
@@ -92,12 +92,12 @@ func (f *flags) report(cmd *cobra.Command, s bench.Selection,
 	}
 	var beside *bench.Report
 	if f.peersFile != "" {
+		if f.page == "" {
+			return cli.Usage("--peers %s: goes with --report, on whose page its ratios stand", f.peersFile)
+		}
 		var err error
 		if beside, err = readPeers(f.peersFile); err != nil {
 			return err
-		}
-		if f.page == "" {
-			return cli.Usage("--peers %s: goes with --report, on whose page its ratios stand", f.peersFile)
 		}
 	}
 	var page *pageFile

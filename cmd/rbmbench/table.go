@@ -149,8 +149,8 @@ func speeds(b *strings.Builder, r *bench.Report) {
 	first := true
 	for i := range r.Records {
 		rec := &r.Records[i]
-		if rec.Kind != bench.KindBench {
-			continue
+		if rec.Kind != bench.KindBench || rec.Sweep != "" {
+			continue // series of sizes are for the page
 		}
 		if first {
 			b.WriteByte('\n')
