@@ -351,9 +351,21 @@ func put[T npy.Number](p *problem, name string, x []T, shape ...int) {
 // Interpreters returns the Pythons that peers are looked for in, by default: the
 // environments of make peers, KADANOFF_PYTHON, and the one of the path.
 func Interpreters() []string {
-	list := []string{"bench/peers/venv/bin/python", "bench/peers/venv-ising/bin/python"}
+	inside := "bin/python"
 	if runtime.GOOS == "windows" {
-		list = []string{`bench\peers\venv\Scripts\python.exe`, `bench\peers\venv-ising\Scripts\python.exe`}
+		inside = "Scripts/python.exe"
+	}
+	roots := []string{"."}
+	if exe, err := os.Executable(); err == nil { // which make puts into bin/
+		roots = append(roots, filepath.Join(filepath.Dir(exe), ".."))
+	}
+	var list []string
+	for _, root := range roots {
+		for _, env := range []string{"venv", "venv-ising"} {
+			if p := filepath.Join(root, "bench", "peers", env, inside); !slices.Contains(list, p) {
+				list = append(list, p)
+			}
+		}
 	}
 	if p := os.Getenv("KADANOFF_PYTHON"); p != "" {
 		list = append(list, p)

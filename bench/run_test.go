@@ -286,7 +286,7 @@ func TestInterleaveOptional(t *testing.T) {
 	if err := interleave(context.Background(), usual(time.Microsecond), []*timed{failing, elsewhere}); err != nil {
 		t.Fatal(err)
 	}
-	if failing.failed != boom || len(elsewhere.seconds) != leastSamples || elsewhere.seconds[0] != 0.5 || elsewhere.failed != nil {
+	if failing.failed != boom || len(elsewhere.seconds) < leastSamples || elsewhere.seconds[0] != 0.5 || elsewhere.failed != nil {
 		t.Errorf("failing: %v; elsewhere: %v", failing.failed, elsewhere.seconds)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

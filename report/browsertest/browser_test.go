@@ -26,7 +26,7 @@ body { background: #fff; color: #111; } @media (prefers-color-scheme: dark) { bo
 )
 
 // A good page passes, and each fault is seen.
-func TestCheck(t *testing.T) {
+func TestBrowserChecks(t *testing.T) {
 	b := Start(t)
 	for name, c := range map[string][2]string{ // page, what is said of it
 		"good":     {head + plot, ""},
