@@ -206,18 +206,18 @@ const (
 	reconstructionLimit = 0.1
 )
 
-// prototypes are rows that resemble one of ten patterns, each pixel wrong with
+// patterned is a source of rows that resemble one of ten patterns, each pixel wrong with
 // probability 1/16: something to learn.
-type prototypes struct {
+type patterned struct {
 	rows   []uint64 // [n][stride]
 	n      int
 	order  []uint32
 	random *numbers
 }
 
-func newPrototypes(n int) *prototypes {
+func newPatterned(n int) *patterned {
 	r := newNumbers(52)
-	p := &prototypes{n: n, order: make([]uint32, n), random: r}
+	p := &patterned{n: n, order: make([]uint32, n), random: r}
 	stride := p.Stride()
 	patterns := make([]uint64, 10*stride)
 	bits := func(dst []uint64, fill func() uint64) {
@@ -241,15 +241,15 @@ func newPrototypes(n int) *prototypes {
 }
 
 // Rows, Width, Stride and Fill implement train.Source.
-func (p *prototypes) Rows() int   { return p.n }
-func (p *prototypes) Width() int  { return trainingVisible }
-func (p *prototypes) Stride() int { return (trainingVisible + 63) / 64 }
-func (p *prototypes) Fill(dst []uint64, i int, _ uint64) error {
+func (p *patterned) Rows() int   { return p.n }
+func (p *patterned) Width() int  { return trainingVisible }
+func (p *patterned) Stride() int { return (trainingVisible + 63) / 64 }
+func (p *patterned) Fill(dst []uint64, i int, _ uint64) error {
 	copy(dst, p.rows[int(p.order[i])*p.Stride():][:p.Stride()])
 	return nil
 }
 
-func (p *prototypes) shuffle() {
+func (p *patterned) shuffle() {
 	for i := p.n - 1; i > 0; i-- {
 		j := int(uint64(p.random.next()) * uint64(i+1) >> 32)
 		p.order[i], p.order[j] = p.order[j], p.order[i]
@@ -257,7 +257,7 @@ func (p *prototypes) shuffle() {
 }
 
 // bytes returns the rows as they are stored, one byte a pixel.
-func (p *prototypes) bytes() []uint8 {
+func (p *patterned) bytes() []uint8 {
 	b := make([]uint8, 0, p.n*trainingVisible)
 	for i := range p.n {
 		for u := range trainingVisible {
@@ -269,7 +269,7 @@ func (p *prototypes) bytes() []uint8 {
 
 func trainingRival(ctx context.Context, t *Target, folder string, rows int) (*Rival, error) {
 	m := newNumbers(53).rbm01(trainingVisible, trainingHidden, 0.02, 0)
-	data := newPrototypes(rows)
+	data := newPatterned(rows)
 	pixels := data.bytes()
 	p := newProblem(folder, t)
 	p.number("batch", trainingBatch)
@@ -351,7 +351,7 @@ func newTrainer01(t *Target, m *binaryRBM) (backend.Trainer, error) {
 }
 
 // epoch trains on all rows once, in a new order.
-func epoch(ctx context.Context, tr backend.Trainer, data *prototypes) error {
+func epoch(ctx context.Context, tr backend.Trainer, data *patterned) error {
 	data.shuffle()
 	for from := 0; from < data.n; from += trainingBatch {
 		b, err := train.Load(data, from, from+trainingBatch, 0)

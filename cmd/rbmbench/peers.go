@@ -49,7 +49,7 @@ A peer that is not installed, or fails, is a line that says so.`,
 	c.Flags().StringSliceVar(&p.peers, "peer", nil, "peers: "+strings.Join(peerNames(), ", "))
 	c.Flags().StringSliceVar(&p.pythons, "python", nil, "Python interpreters in which peers are looked for (default those of make peers, $KADANOFF_PYTHON, python3)")
 	c.Flags().BoolVar(&p.list, "list", false, "list the peers, their versions, and the kinds of work")
-	f.addFiles(c)
+	f.addFiles(c, "fewer and smaller cases and short timings: a minute or less")
 	return c
 }
 

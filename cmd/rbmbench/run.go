@@ -31,13 +31,14 @@ type flags struct {
 
 // add adds the flags of commands that measure ours alone.
 func (f *flags) add(c *cobra.Command) {
-	f.addFiles(c)
+	f.addFiles(c, "fewer samples and short timings: under twenty seconds")
 	c.Flags().StringVar(&f.peersFile, "peers", "", "a file of rbmbench peers --json whose ratios go on the page of --report")
 }
 
-// addFiles adds those of all commands that measure.
-func (f *flags) addFiles(c *cobra.Command) {
-	c.Flags().BoolVar(&f.quick, "quick", false, "fewer samples and short timings: under twenty seconds")
+// addFiles adds those of all commands that measure; quick says what --quick
+// does.
+func (f *flags) addFiles(c *cobra.Command, quick string) {
+	c.Flags().BoolVar(&f.quick, "quick", false, quick)
 	c.Flags().StringVar(&f.jsonFile, "json", "", "write machine, version and all records to this file")
 	c.Flags().StringVar(&f.page, "report", "", "write a page with plots to index.html in this folder")
 }
