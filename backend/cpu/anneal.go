@@ -137,12 +137,12 @@ func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weigh
 		x.Weights, x.Unit1, x.Mix = a.limbs, 4, gibbs.Mix{}
 		limbs := fields[units*fieldStride:]
 		s.b.gibbs.Fields(limbs, fieldStride, x, mem.scratch)
-		var given, base [fieldStride]int64
+		var given, base [jobChains]int64
 		for c := range c1 - c0 {
 			given[c] = int64(limbs[c])<<limbBits + int64(limbs[fieldStride+c])
 			base[c] = int64(limbs[2*fieldStride+c])<<limbBits + int64(limbs[3*fieldStride+c])
 		}
-		var before, after [fieldStride]float64
+		var before, after [jobChains]float64
 		f, g := before[:c1-c0], after[:c1-c0]
 		s.b.freeEnergies(f, fields, a.rest[0], given[:], base[:], m, a.unit)
 		s.b.freeEnergies(g, fields, a.rest[1], given[:], base[:], next, a.unit)

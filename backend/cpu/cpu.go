@@ -45,6 +45,8 @@ type member struct {
 	scratch *gibbs.Scratch
 	step    gibbs.Step
 	in      [1]gibbs.Rows // of a trainer's step
+	other   gibbs.Step    // beside it
+	otherIn [1]gibbs.Rows
 	list    gibbs.ListStep
 }
 

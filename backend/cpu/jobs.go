@@ -37,8 +37,11 @@ func (b *Backend) each(ctx context.Context, n int, do func(member, item int)) er
 	return nil
 }
 
-// jobWords is how many words of 64 chains an item of a job takes.
-const jobWords = 4
+// An item of a job takes jobWords words of 64 chains.
+const (
+	jobWords  = 4
+	jobChains = 64 * jobWords
+)
 
 func words(b *spin.Batch) int { return (b.Words + jobWords - 1) / jobWords }
 
@@ -117,8 +120,9 @@ func (b *Backend) newFields(ctx context.Context, n *spin.Network, layer int, giv
 		[]gibbs.Block{{Src: n.Blocks[0].W, Stride: n.Layers[1], Transposed: layer == 0, In: in}})
 }
 
-// fieldStride is the distance between the rows of fields.of.
-const fieldStride = jobWords * 64
+// fieldStride is the distance between the rows of fields.of. A power of two
+// would crowd a few sets of the caches.
+const fieldStride = jobChains + 16
 
 // of returns the fields of an item's chains, [units][fieldStride].
 func (f *fields) of(member, item int) []int32 {
@@ -150,7 +154,7 @@ func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []in
 	}
 	return b.each(ctx, words(s), func(member, item int) {
 		a := f.of(member, item)
-		c0, c1 := item*fieldStride, min(s.Chains, (item+1)*fieldStride)
+		c0, c1 := item*jobChains, min(s.Chains, (item+1)*jobChains)
 		e := dst[c0:c1]
 		clear(e)
 		for i := range visible {
@@ -187,8 +191,8 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 	}
 	return b.each(ctx, words(s), func(member, item int) {
 		a := f.of(member, item)
-		c0, c1 := item*fieldStride, min(s.Chains, (item+1)*fieldStride)
-		var b1, b0 [fieldStride]int64
+		c0, c1 := item*jobChains, min(s.Chains, (item+1)*jobChains)
+		var b1, b0 [jobChains]int64
 		for i := range s.Units {
 			addSigned(b1[:c1-c0], s.Row(i)[c0/64:], nil, int64(n.Bias[fg+i]))
 			addSigned(b0[:c1-c0], s.Row(i)[c0/64:], nil, int64(base[fg+i]))

@@ -16,6 +16,7 @@ import (
 const (
 	blockWords = gibbs.MaxMeanChains / 64 // words of a block of pair sums
 	chunkWords = 4 * blockWords           // words whose means are kept at a time
+	meanStride = 64*chunkWords + 16       // from one unit's means to the next's: a power of two would crowd a few sets of the caches
 )
 
 // The kernels sum as many chains at a time as the memory of a trainer counts on.
@@ -37,16 +38,18 @@ type trainer struct {
 	velocity      []float32
 	mu, lambda    []float64
 	frac          uint
-	fixed, offset []int32 // w and bias in fixed point
+	offset        []int32 // bias in fixed point
+	rest          []int32 // minus the sums of each unit's weights in fixed point
 	up, down      *gibbs.Weights
 	words         int // words of the chains at one temperature
 	visible       gibbs.Rows
 	hidden        gibbs.Rows
 	dataV, dataH  gibbs.Rows // the batch, and CD's hidden units
 	chainV        gibbs.Rows // CD's visible units
-	means         []int32    // [hidden][chunkWords·64]
+	means         []int32    // [hidden][meanStride]
 	joined        gibbs.Rows // what the pair sums take their signs from
 	pairs         []int32    // pair sums of a block, and of all ones
+	rowOf         []int32    // the row of pairs with a visible unit's joint statistics
 	exact         []float64  // their sums; integers. Of large batches only
 	joint         bool       // pairs holds the statistics, rather than exact
 	samples       int
@@ -79,10 +82,11 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 		stream: model.StreamUnits(), key: philox.NewKey(spec.Seed),
 	}
 	t.mu, t.lambda = make([]float64, t.v), make([]float64, t.h)
-	t.frac, t.fixed, t.offset = q.Frac, q.Blocks[0].W, make([]int32, t.v+t.h)
+	t.frac, t.offset, t.rest = q.Frac, make([]int32, t.v+t.h), make([]int32, t.v+t.h)
 	t.up, t.down = b.gibbs.NewWeights(t.v, t.h), b.gibbs.NewWeights(t.h, t.v)
-	t.means = make([]int32, t.h*chunkWords*64)
-	t.pairs = make([]int32, (t.v+2)*t.h)
+	t.means = make([]int32, t.h*meanStride)
+	t.pairs = make([]int32, (t.v+4)*t.h)
+	t.rowOf = make([]int32, t.v)
 	t.joined = newRows(t.v+2, blockWords)
 	t.vData, t.vModel = make([]int64, t.v), make([]int64, t.v)
 	t.hData, t.hModel = make([]int64, t.h), make([]int64, t.h)
@@ -97,7 +101,7 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 		}
 	}
 	t.ascent.init(t)
-	return t, t.pack(ctx)
+	return t, t.pack(ctx, q.Blocks[0].W)
 }
 
 func newRows(n, words int) gibbs.Rows {
@@ -139,6 +143,21 @@ type half struct {
 	dst   []int32 // its column 0 belongs to word0
 	word0 int
 	word1 int
+
+	// Means to make in the same pass over the weights; the words of both are
+	// at most chunkWords.
+	beside *half
+}
+
+// chunk fits a step to means of a chunk of words, the first of which becomes
+// word 0, and to the rows in.
+func (x *half) chunk(s *gibbs.Step, in *[1]gibbs.Rows) {
+	in[0] = x.in
+	in[0].Bits = x.in.Bits[x.word0:]
+	s.In = in[:]
+	s.Chain0 += uint32(64 * x.word0)
+	s.Chains = min(s.Chains, 64*x.word1) - 64*x.word0
+	s.Word0, s.Word1 = s.Word0-x.word0, s.Word1-x.word0
 }
 
 // run spreads a half step over the team. Temperatures that lie in different
@@ -186,19 +205,21 @@ func (t *trainer) run(ctx context.Context, halves ...half) error {
 			t.b.gibbs.Step(s, m.scratch)
 			return
 		}
-		// Means are kept for a chunk of words only: shift the words so that
-		// the chunk's first is 0.
-		m.in[0].Bits = x.in.Bits[x.word0:]
-		s.Chain0 += uint32(64 * x.word0)
-		s.Chains -= 64 * x.word0
-		s.Word0, s.Word1 = s.Word0-x.word0, s.Word1-x.word0
-		s.Chains = min(s.Chains, 64*(x.word1-x.word0))
+		x.chunk(s, &m.in)
 		if x.out == nil {
-			t.b.gibbs.Means(x.dst, chunkWords*64, s, m.scratch)
+			t.b.gibbs.Means(x.dst, meanStride, s, m.scratch)
 			return
 		}
 		s.Out.Bits = s.Out.Bits[x.word0:]
-		t.b.gibbs.StepMeans(x.dst, chunkWords*64, s, m.scratch)
+		if y := x.beside; y != nil {
+			other := &m.other
+			*other = *s
+			other.Rule, other.Word0, other.Word1 = y.Rule, y.word0, y.word1
+			y.chunk(other, &m.otherIn)
+			t.b.gibbs.BothMeans(y.dst, other, x.dst, s, meanStride, m.scratch)
+			return
+		}
+		t.b.gibbs.StepMeans(x.dst, meanStride, s, m.scratch)
 	})
 }
 
@@ -243,9 +264,11 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		t.clearExact()
 	}
 
-	// Data phase.
+	// Data phase, together with the last half step of the model phase where
+	// both fit.
 	data := gibbs.Rule{Frac: t.frac, Beta: t.betas[0], Chains: n, Chain0: batch.FirstSample, Key: t.key, Stream: philox.Data, Sweep: t.step}
-	for w := 0; w < words; w += chunkWords {
+	together := !cd && words > 0 && words+modelWords <= chunkWords
+	for w := 0; w < words && !together; w += chunkWords {
 		x := half{Rule: data, up: true, in: t.dataV, dst: t.means, word0: w, word1: min(words, w+chunkWords)}
 		if cd {
 			x.out = &t.dataH
@@ -254,7 +277,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 			return err
 		}
 		if !t.joint {
-			if err := t.sums(ctx, t.dataV, w, x.word1, n, mData, t.hData); err != nil {
+			if err := t.sums(ctx, t.dataV, w, x.word1, 0, n, mData, t.hData); err != nil {
 				return err
 			}
 		}
@@ -304,22 +327,35 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		}
 	}
 	gibbs.RowCounts(t.vModel, visible, 0, modelWords, modelChains)
+	first := 0 // column of the first of the model's means
+	switch {
+	case t.joint:
+		first = n
+	case together:
+		first = 64 * words
+	}
 	for w := 0; w < modelWords; w += chunkWords {
 		x := rules[0]
-		x.word0, x.word1, x.dst = w, min(modelWords, w+chunkWords), t.means
+		x.word0, x.word1, x.dst = w, min(modelWords, w+chunkWords), t.means[first:]
 		if cd {
 			x.out = nil
 		}
-		if t.joint {
-			x.dst = t.means[n:]
+		if together {
+			x.beside = &half{Rule: data, in: t.dataV, dst: t.means, word1: words}
 		}
 		if err := t.run(ctx, x); err != nil {
 			return err
 		}
-		if !t.joint {
-			if err := t.sums(ctx, visible, w, x.word1, modelChains, -mModel, t.hModel); err != nil {
+		if t.joint {
+			continue
+		}
+		if together {
+			if err := t.sums(ctx, t.dataV, 0, words, 0, n, mData, t.hData); err != nil {
 				return err
 			}
+		}
+		if err := t.sums(ctx, visible, w, x.word1, first, modelChains, -mModel, t.hModel); err != nil {
+			return err
 		}
 	}
 	if t.joint {
@@ -349,26 +385,60 @@ func (t *trainer) fit(words int, cd bool) {
 }
 
 // jointSums makes the sums of data minus model in one go: the model's spins
-// enter with their signs turned, and two more rows give the sum and the
-// difference of the hidden means.
+// enter with their signs turned, and two more rows give the sum S and the
+// difference D of the hidden means. Where a visible unit is the same in all
+// the data, and in all of the model's chains, ±S or ±D is its row.
 func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, chains int) error {
+	rows := 0
 	for i := range t.v {
-		concatenate(t.joined.Row(i)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains, ^uint64(0))
+		if t.constant(i, n, chains) {
+			continue
+		}
+		t.rowOf[i] = int32(rows)
+		concatenate(t.joined.Row(rows)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains, ^uint64(0))
+		rows++
 	}
 	ones := []uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-	concatenate(t.joined.Row(t.v)[:blockWords], ones, n, ones, chains, 0)
-	concatenate(t.joined.Row(t.v + 1)[:blockWords], ones, n, ones, chains, ^uint64(0))
-	if err := t.product(ctx, t.v+2, n+chains, (n+chains+63)/64); err != nil {
+	concatenate(t.joined.Row(rows)[:blockWords], ones, n, ones, chains, 0)
+	concatenate(t.joined.Row(rows + 1)[:blockWords], ones, n, ones, chains, ^uint64(0))
+	if err := t.product(ctx, rows+2, n+chains, (n+chains+63)/64); err != nil {
 		return err
 	}
-	s, d := t.pairs[t.v*t.h:][:t.h], t.pairs[(t.v+1)*t.h:][:t.h]
+	s, d := t.pairs[rows*t.h:][:t.h], t.pairs[(rows+1)*t.h:][:t.h]
+	minusS, minusD := t.pairs[(rows+2)*t.h:][:t.h], t.pairs[(rows+3)*t.h:][:t.h]
 	for a := range t.h {
 		// |S ± D| ≤ 2·256·2²² = 2³¹ wants 64 bits.
 		t.hData[a] = (int64(s[a]) + int64(d[a])) / 2
 		t.hModel[a] = (int64(s[a]) - int64(d[a])) / 2
+		minusS[a], minusD[a] = -s[a], -d[a]
+	}
+	for i := range t.v {
+		if !t.constant(i, n, chains) {
+			continue
+		}
+		switch data, model := t.vData[i] > 0, t.vModel[i] > 0; {
+		case data && !model:
+			t.rowOf[i] = int32(rows)
+		case data:
+			t.rowOf[i] = int32(rows + 1)
+		case model:
+			t.rowOf[i] = int32(rows + 2)
+		default:
+			t.rowOf[i] = int32(rows + 3)
+		}
 	}
 	return nil
 }
+
+// constant reports whether visible unit i is the same in all the data and in
+// all chains.
+func (t *trainer) constant(i, n, chains int) bool {
+	data, model := t.vData[i], t.vModel[i]
+	return max(data, -data) == int64(n) && max(model, -model) == int64(chains)
+}
+
+// pairRow returns the joint statistics of visible unit i.
+func (t *trainer) pairRow(i int) []int32 { return t.pairs[int(t.rowOf[i])*t.h:][:t.h] }
 
 // concatenate writes the first na bits of a and then the first nb bits of b,
 // turned where flip has ones, and zeros.
@@ -394,8 +464,8 @@ func concatenate(dst, a []uint64, na int, b []uint64, nb int, flip uint64) {
 }
 
 // sums adds factor·Σ v_i m_a over the chains of words [w0, w1) to exact, and
-// Σ m_a to hidden; means belong to words from w0 on.
-func (t *trainer) sums(ctx context.Context, v gibbs.Rows, w0, w1, chains int, factor int64, hidden []int64) error {
+// Σ m_a to hidden; the means of word w0 are in the columns from first on.
+func (t *trainer) sums(ctx context.Context, v gibbs.Rows, w0, w1, first, chains int, factor int64, hidden []int64) error {
 	for b0 := w0; b0 < w1; b0 += blockWords {
 		b1 := min(w1, b0+blockWords)
 		for i := range t.v {
@@ -407,7 +477,7 @@ func (t *trainer) sums(ctx context.Context, v gibbs.Rows, w0, w1, chains int, fa
 		}
 		n := min(chains, 64*b1) - 64*b0
 		one[b1-b0-1] &= spin.TailMask(n)
-		shift := 64 * (b0 - w0)
+		shift := first + 64*(b0-w0)
 		if err := t.productAt(ctx, shift, t.v+1, n, b1-b0); err != nil {
 			return err
 		}
@@ -439,18 +509,23 @@ func (t *trainer) productAt(ctx context.Context, shift, rows, chains, words int)
 		size = max(1, (t.h+n*gibbs.UnitBlock-1)/(n*gibbs.UnitBlock)) * gibbs.UnitBlock
 	}
 	return t.b.each(ctx, (t.h+size-1)/size, func(member, i int) {
-		t.b.gibbs.SpinMeans(t.pairs, t.h, v, t.means[shift:], chunkWords*64,
+		t.b.gibbs.SpinMeans(t.pairs, t.h, v, t.means[shift:], meanStride,
 			i*size, min(t.h, (i+1)*size), 0, words, chains, t.b.members[member].scratch)
 	})
 }
 
 func (t *trainer) statistics(dst *backend.Statistics) {
 	dst.Reset(t.v, t.h, t.samples, t.chains)
-	for k := range dst.Pairs {
+	for i := range t.v {
+		row := dst.Pairs[i*t.h:][:t.h]
 		if t.joint {
-			dst.Pairs[k] = int64(t.pairs[k])
-		} else {
-			dst.Pairs[k] = int64(t.exact[k])
+			for a, x := range t.pairRow(i) {
+				row[a] = int64(x)
+			}
+			continue
+		}
+		for a, x := range t.exact[i*t.h:][:t.h] {
+			row[a] = int64(x)
 		}
 	}
 	copy(dst.VisibleData, t.vData)
@@ -548,8 +623,8 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 		}
 	}
 	t.broken, t.gathered = nil, false
-	t.frac, t.fixed = q.Frac, q.Blocks[0].W
-	return t.pack(context.Background())
+	t.frac = q.Frac
+	return t.pack(context.Background(), q.Blocks[0].W)
 }
 
 func (t *trainer) Close() error {
@@ -620,6 +695,9 @@ type updateState struct {
 	kernel     *ascent.Kernel
 	rows       []ascent.Row
 	columns    []ascent.Columns // of each block of backend.UpdateRows rows
+	sums       [][]int32        // of each block: minus the sums of its columns in fixed point
+	fixed      [][]int32        // of each member: rows in fixed point, before they are packed
+	aside      [][]int32        // of each block: rows in fixed point that it packs with rows before it
 	dv, dh     []float64
 	total      []float64 // Σ_i x_ia μ_i
 	along      []float64 // Σ_a x_ia λ_a
@@ -633,8 +711,13 @@ func (u *updateState) init(t *trainer) {
 	u.dv, u.dh = make([]float64, t.v), make([]float64, t.h)
 	u.total, u.along = make([]float64, t.h), make([]float64, t.v)
 	u.rowWeight, u.columnSize = make([]float32, t.v), make([]float64, t.h)
+	rows := t.b.gibbs.RowBlock()
+	for range t.b.team.size {
+		u.fixed = append(u.fixed, make([]int32, rows*t.h))
+	}
 	u.columns = make([]ascent.Columns, (t.v+backend.UpdateRows-1)/backend.UpdateRows)
 	for k := range u.columns {
+		u.sums, u.aside = append(u.sums, make([]int32, t.h)), append(u.aside, make([]int32, rows*t.h))
 		u.columns[k] = ascent.Columns{
 			Dh: u.dh, Lambda: t.lambda, Sum: make([]float64, t.h), Magnitude: make([]float32, t.h),
 		}

@@ -61,14 +61,18 @@ func (t *trainer) updateAll(u *backend.Update) {
 		Centred: nonZero(t.mu) || nonZero(t.lambda),
 		Shrink:  u.WeightDecay != 0 || u.L1 != 0,
 	}
-	// The work cannot be cut short: a context would leave half a step.
+	// The work cannot be cut short: a context would leave half a step. Rows
+	// are packed while they are at hand, at the present scale; round packs
+	// them again in the rare case that it changes.
+	block := t.b.gibbs.RowBlock()
 	_ = t.b.each(context.Background(), len(st.columns), func(member, k int) {
 		c := &st.columns[k]
 		clear(c.Sum)
 		clear(c.Magnitude)
+		clear(st.sums[k])
 		r := &st.rows[member]
 		*r = row
-		for i := k * backend.UpdateRows; i < min(t.v, (k+1)*backend.UpdateRows); i++ {
+		update := func(i int, fixed []int32) {
 			from, to := i*t.h, (i+1)*t.h
 			r.Mu, r.Dv = t.mu[i], st.dv[i]
 			var velocity []float32
@@ -78,14 +82,45 @@ func (t *trainer) updateAll(u *backend.Update) {
 				velocity = t.velocity[from:to]
 			}
 			if t.joint {
-				sums = t.pairs[from:to]
+				sums = t.pairRow(i)
 			} else {
 				exact = t.exact[from:to]
 			}
-			lanes, size := st.kernel.Update(r, t.w[from:to], velocity, sums, exact, t.fixed[from:to], c)
+			lanes, size := st.kernel.Update(r, t.w[from:to], velocity, sums, exact, fixed[:t.h], c)
 			st.along[i], st.rowWeight[i] = backend.LaneSum(&lanes), size
+			t.rest[i] = 0
+		}
+		// Rows that share a block with those of another item are set aside.
+		row0, row1 := k*backend.UpdateRows, min(t.v, (k+1)*backend.UpdateRows)
+		whole0, whole1 := (row0+block-1)/block*block, row1/block*block
+		if row1 == t.v {
+			whole1 = row1
+		}
+		for i := row0; i < min(whole0, row1); i++ {
+			update(i, st.aside[k][(i-(whole0-block))*t.h:])
+		}
+		fixed := st.fixed[member]
+		for i := whole0; i < whole1; i += block {
+			end := min(i+block, whole1)
+			for j := i; j < end; j++ {
+				update(j, fixed[(j-i)*t.h:])
+			}
+			t.b.gibbs.PackBoth(t.up, t.down, fixed, t.h, i, end, t.rest, st.sums[k])
+		}
+		for i := whole1; i < row1; i++ {
+			update(i, st.aside[k+1][(i-whole1)*t.h:])
 		}
 	})
+	columns := t.rest[t.v:]
+	clear(columns)
+	for k, sums := range st.sums {
+		if i := k * backend.UpdateRows / block * block; i < k*backend.UpdateRows {
+			t.b.gibbs.PackBoth(t.up, t.down, st.aside[k], t.h, i, min(t.v, i+block), t.rest, columns)
+		}
+		for a, x := range sums {
+			columns[a] += x
+		}
+	}
 	clear(st.total)
 	clear(st.columnSize)
 	for k := range st.columns {
@@ -123,11 +158,15 @@ func nonZero(x []float64) bool {
 
 func (t *trainer) updateTied(u *backend.Update) error {
 	sum := int64(0)
-	for k := range t.w {
+	for i := range t.v {
 		if t.joint {
-			sum += int64(t.pairs[k])
-		} else {
-			sum += int64(t.exact[k])
+			for _, x := range t.pairRow(i) {
+				sum += int64(x)
+			}
+			continue
+		}
+		for _, x := range t.exact[i*t.h:][:t.h] {
+			sum += int64(x)
 		}
 	}
 	if sum >= 1<<53 || sum <= -1<<53 {
@@ -154,7 +193,7 @@ func (t *trainer) updateTied(u *backend.Update) error {
 	return t.roundAll()
 }
 
-// round finds the scale of the new weights and packs them. The sums of
+// round finds the scale of the new weights and makes them ready for use. The sums of
 // magnitudes from the update are good to about a float32's precision: where
 // that decides the scale, it is what spin.Quantize would choose.
 func (t *trainer) round() error {
@@ -184,9 +223,12 @@ func (t *trainer) round() error {
 	}
 	if uint(low) != t.frac {
 		t.frac = uint(low)
-		t.roundWeights()
+		return t.pack(context.Background(), t.rounded())
 	}
-	return t.pack(context.Background())
+	t.roundBias()
+	t.b.gibbs.SetBias(t.up, t.offset[t.v:], t.rest[t.v:])
+	t.b.gibbs.SetBias(t.down, t.offset[:t.v], t.rest[:t.v])
+	return nil
 }
 
 // fracOf returns the most fraction bits, up to spin.MaxFrac, that leave room
@@ -207,14 +249,15 @@ func (t *trainer) roundAll() error {
 	return nil
 }
 
-// roundWeights rounds the weights at the present scale.
-func (t *trainer) roundWeights() {
-	scale := math.Ldexp(1, int(t.frac))
+// rounded returns the weights in fixed point at the present scale.
+func (t *trainer) rounded() []int32 {
+	fixed, scale := make([]int32, len(t.w)), math.Ldexp(1, int(t.frac))
 	_ = t.b.each(context.Background(), t.v, func(_, i int) {
 		for k := i * t.h; k < (i+1)*t.h; k++ {
-			t.fixed[k] = int32(math.RoundToEven(float64(t.w[k]) * scale))
+			fixed[k] = int32(math.RoundToEven(float64(t.w[k]) * scale))
 		}
 	})
+	return fixed
 }
 
 // load makes everything that follows from the masters, by the definition.
@@ -223,24 +266,29 @@ func (t *trainer) load() error {
 	if err != nil {
 		return err
 	}
-	t.frac, t.fixed = q.Frac, q.Blocks[0].W
-	return t.pack(context.Background())
+	t.frac = q.Frac
+	return t.pack(context.Background(), q.Blocks[0].W)
 }
 
-// pack rounds the biases and packs the weights in both directions.
-func (t *trainer) pack(ctx context.Context) error {
+// roundBias rounds the biases at the present scale.
+func (t *trainer) roundBias() {
 	scale := math.Ldexp(1, int(t.frac))
 	for u, x := range t.bias {
 		t.offset[u] = int32(math.RoundToEven(float64(x) * scale))
 	}
+}
+
+// pack rounds the biases and packs weights in fixed point in both directions.
+func (t *trainer) pack(ctx context.Context, fixed []int32) error {
+	t.roundBias()
 	const size = 2 * gibbs.UnitBlock
 	ups, downs := (t.h+size-1)/size, (t.v+size-1)/size
 	return t.b.each(ctx, ups+downs, func(_, i int) {
 		if i < ups {
-			t.b.gibbs.Pack(t.up, t.offset[t.v:], []gibbs.Block{{Src: t.fixed, Stride: t.h, In: t.v}}, i*size, min(t.h, (i+1)*size))
+			t.b.gibbs.Pack(t.up, t.offset[t.v:], []gibbs.Block{{Src: fixed, Stride: t.h, In: t.v}}, i*size, min(t.h, (i+1)*size))
 			return
 		}
 		i -= ups
-		t.b.gibbs.Pack(t.down, t.offset[:t.v], []gibbs.Block{{Src: t.fixed, Stride: t.h, Transposed: true, In: t.h}}, i*size, min(t.v, (i+1)*size))
+		t.b.gibbs.Pack(t.down, t.offset[:t.v], []gibbs.Block{{Src: fixed, Stride: t.h, Transposed: true, In: t.h}}, i*size, min(t.v, (i+1)*size))
 	})
 }

@@ -122,29 +122,114 @@ func (p avx512) packTransposed(w *Weights, b *Block, at, unit0, unit1 int) {
 	}
 }
 
-func (avx512) begin(s *Step, sc *Scratch, w0, w1 int) {
-	groups := s.Weights.inPad / group5
-	sc.index = grow(sc.index, (w1-w0)*groups*256)
-	var rows [group5]*uint64
-	n, g := 0, 0
-	for _, seg := range s.In {
-		for i := range seg.N {
-			rows[n] = &seg.Bits[i*seg.Stride+w0]
-			if n++; n == group5 {
-				expandAVX512((*uint32)(unsafe.Pointer(&sc.index[g*256])), &rows, w1-w0, groups*256)
-				n, g = 0, g+1
+func (avx512) rowBlock() int { return group5 }
+
+func (p avx512) packBoth(up, down *Weights, src []int32, stride, row0, row1 int, rows, columns []int32) {
+	for i := row0; i < row1; i += group5 {
+		n, first := min(group5, row1-i), src[(i-row0)*stride:]
+		whole := up.out / unitBlock5 * unitBlock5
+		if n < group5 {
+			whole = 0
+		}
+		if whole > 0 {
+			var from [group5]*int32
+			for k := range from {
+				from[k] = &first[k*stride]
+			}
+			var sums [48]int32
+			packBothAVX512(&up.data[p.place(up, i, 0)], up.inPad*20, &down.data[p.place(down, 0, i)], &from, whole, &sums)
+			for k := range from {
+				s := sums[8*k:]
+				rows[i+k] += s[0] + s[1] + s[2] + s[3] + s[4]
+			}
+		}
+		for k := range n {
+			for a := whole; a < up.out; a++ {
+				x := first[k*stride+a]
+				up.data[p.place(up, i+k, a)] = 2 * x
+				down.data[p.place(down, a, i+k)] = 2 * x
+				rows[i+k] -= x
 			}
 		}
 	}
-	if n > 0 {
-		// weights are zero where a row stands in for a missing one
-		for ; n < group5; n++ {
-			rows[n] = rows[0]
-		}
-		expandAVX512((*uint32)(unsafe.Pointer(&sc.index[g*256])), &rows, w1-w0, groups*256)
+	for u := 0; u < up.out; u += 64 {
+		columnSumsAVX512(&columns[u], &src[u], 4*stride, row1-row0, ^uint64(0)>>(64-min(64, up.out-u)))
 	}
-	sc.philox.start(&s.Rule)
-	sc.factors512(&s.Rule, w0, w1)
+}
+
+func (avx512) setBias(w *Weights, bias, sums []int32) { w.setBias(bias, sums) }
+
+func (p avx512) begin(sc *Scratch, parts []part) {
+	p.findActive(sc, parts)
+	groups := len(sc.active)
+	sc.index = grow(sc.index, partWords(parts)*groups*256)
+	index, word := sc.index, 0
+	var rows [group5]*uint64
+	for _, s := range parts {
+		words := s.w1 - s.w0
+		for w := s.w0; w < s.w1; w++ {
+			sc.vectors[word] = vectors(s.Chains, w)
+			word++
+		}
+		n, at, left := 0, 0, 0 // row of a group, place of the group, rows before it
+		expand := func() {
+			if at < groups && int(sc.active[at])*group5 == left {
+				for ; n < group5; n++ {
+					rows[n] = rows[0] // weights are zero where a row stands in for a missing one
+				}
+				expandAVX512((*uint32)(unsafe.Pointer(&index[at*256])), &rows, words, groups*256)
+				at++
+			}
+			n, left = 0, left+group5
+		}
+		for _, seg := range s.In {
+			for i := range seg.N {
+				rows[n] = &seg.Bits[i*seg.Stride+s.w0]
+				if n++; n == group5 {
+					expand()
+				}
+			}
+		}
+		if n > 0 {
+			expand()
+		}
+		index = index[words*groups*256:]
+		sc.philox.start(&s.Rule)
+		sc.factors512(&s.Rule, s.w0, s.w1)
+	}
+}
+
+// findActive lists the groups in which any spin is up: the others add nothing
+// to a sum over the bits that are set. Where pixels are dark in all images of
+// a batch, that is a third of the groups.
+func (avx512) findActive(sc *Scratch, parts []part) {
+	groups := parts[0].Weights.inPad / group5
+	sc.used = grow(sc.used, groups)
+	clear(sc.used)
+	for _, s := range parts {
+		n := 0
+		for _, seg := range s.In {
+			for i := range seg.N {
+				if used := &sc.used[n/group5]; !*used {
+					var any uint64
+					for _, x := range seg.Row(i)[s.w0:s.w1] {
+						any |= x
+					}
+					*used = any != 0
+				}
+				n++
+			}
+		}
+	}
+	sc.active = grow(sc.active, groups)[:0]
+	for g, used := range sc.used {
+		if used {
+			sc.active = append(sc.active, int32(g))
+		}
+	}
+	if len(sc.active) == 0 {
+		sc.active = append(sc.active, 0) // sums begin somewhere
+	}
 }
 
 // vectors returns how many of the four vectors of a word hold chains.
@@ -160,42 +245,55 @@ func vectors(chains, word int) int {
 
 const accStep512 = 4 * slab512 * 64 // bytes from the fields of one word to the next
 
-func (p avx512) sums(s *Step, sc *Scratch, u, w0, w1 int) {
-	w, words := s.Weights, w1-w0
-	groups := w.inPad / group5
+func (p avx512) sums(w *Weights, sc *Scratch, u, words int) {
+	groups := len(sc.active)
 	sc.acc = grow(sc.acc, words*slab512*64)
 	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
 	table := (*int32)(unsafe.Pointer(&sc.table[0]))
 	u1 := min(u+slab512, w.out)
-	full, last := words, vectors(s.Chains, w1-1)
-	if last < 4 {
-		full--
-	}
 	// A block of groups serves all units of the slab before the next one, so
 	// that its indices stay in L2.
 	blocks := (groups + groupBlock5 - 1) / groupBlock5
 	size := (groups + blocks - 1) / blocks
 	for g := 0; g < groups; g += size {
-		count := min(size, groups-g)
+		block := sc.active[g:min(g+size, groups)]
+		count := len(block)
 		index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
 		for v := u; v < u1; v += unitBlock5 {
 			acc, start := sc.acc[(v-u)*64:], &w.offset[v]
 			if g > 0 {
 				start = nil
 			}
-			next := p.place(w, g*group5, v+unitBlock5)
-			if v+unitBlock5 >= u1 {
-				next = min(p.place(w, (g+size)*group5, u), len(w.data)-1)
+			for i := 0; i < count; {
+				// groups that follow each other
+				j, first := count, int(block[i])
+				if int(block[count-1])-first != count-1-i {
+					for j = i + 1; int(block[j]) == first+j-i; {
+						j++
+					}
+				}
+				next := p.place(w, first*group5, v+unitBlock5)
+				if v+unitBlock5 >= u1 {
+					next = min(p.place(w, (first+size)*group5, u), len(w.data)-1)
+				}
+				t := (*int32)(unsafe.Pointer(&sc.table[i*unitBlock5*128]))
+				tablesAVX512(t, &w.data[p.place(w, first*group5, v)], j-i, &w.data[next])
+				i = j
 			}
-			tablesAVX512(table, &w.data[p.place(w, g*group5, v)], count, &w.data[next])
-			if full > 0 {
-				sums4AVX512(&acc[0], table, index(0), count, full, accStep512, groups*256, start)
-			}
-			switch last {
-			case 3:
-				sums3AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
-			case 2:
-				sums2AVX512(&acc[full*slab512*64], table, index(full), count, 1, accStep512, groups*256, start)
+			for word := 0; word < words; {
+				first, n := word, sc.vectors[word]
+				for word < words && sc.vectors[word] == n {
+					word++
+				}
+				to, from := &acc[first*slab512*64], index(first)
+				switch n {
+				case 4:
+					sums4AVX512(to, table, from, count, word-first, accStep512, groups*256, start)
+				case 3:
+					sums3AVX512(to, table, from, count, word-first, accStep512, groups*256, start)
+				case 2:
+					sums2AVX512(to, table, from, count, word-first, accStep512, groups*256, start)
+				}
 			}
 		}
 	}

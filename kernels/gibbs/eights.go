@@ -29,7 +29,7 @@ func (eights) chunk(int) int { return chunk8 }
 
 func (eights) newWeights(w *Weights) { newRows8(w, group6) }
 
-func (eights) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
+func (p eights) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 	for u0 := unit0; u0 < unit1; u0 += 8 {
 		var sums [8]int32
 		n := min(8, unit1-u0)
@@ -38,53 +38,90 @@ func (eights) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 		}
 		at := 0
 		for k := range blocks {
-			b := &blocks[k]
-			done := 0
-			dst := w.data[(u0/8*w.inPad+at)*8:][:b.In*8]
-			switch {
-			case n < 8 || b.In < 8:
-			case b.Transposed:
-				packTransposed8(&dst[0], &b.Src[u0*b.Stride], 4*b.Stride, b.In/8, &sums)
-				done = b.In &^ 7
-			default:
-				pack8(&dst[0], &b.Src[u0], 4*b.Stride, b.In, &sums)
-				done = b.In
-			}
-			for i := done; i < b.In; i++ {
-				for j := range n {
-					x := b.at(i, u0+j)
-					dst[8*i+j] = x
-					sums[j] -= x
-				}
-			}
-			at += b.In
+			p.packEight(w, &blocks[k], at, u0, n, &sums)
+			at += blocks[k].In
 		}
 		copy(w.offset[u0:u0+n], sums[:n])
 	}
 }
 
-func (eights) begin(s *Step, sc *Scratch, w0, w1 int) {
-	groups := s.Weights.inPad / group6
-	sc.index = grow(sc.index, (w1-w0)*groups*128)
+// packEight packs a block's weights to n ≤ 8 units from u0 on, and subtracts
+// them from sums.
+func (eights) packEight(w *Weights, b *Block, at, u0, n int, sums *[8]int32) {
+	done := 0
+	dst := w.data[(u0/8*w.inPad+at)*8:][:b.In*8]
+	switch {
+	case n < 8 || b.In < 8:
+	case b.Transposed:
+		packTransposed8(&dst[0], &b.Src[u0*b.Stride], 4*b.Stride, b.In/8, sums)
+		done = b.In &^ 7
+	default:
+		pack8(&dst[0], &b.Src[u0], 4*b.Stride, b.In, sums)
+		done = b.In
+	}
+	for i := done; i < b.In; i++ {
+		for j := range n {
+			x := b.at(i, u0+j)
+			dst[8*i+j] = x
+			sums[j] -= x
+		}
+	}
+}
+
+// rowBlock: eight rows would do, but then pieces of 256 bytes go to places
+// farther apart than a page.
+func (eights) rowBlock() int { return 64 }
+
+func (p eights) packBoth(up, down *Weights, src []int32, stride, row0, row1 int, rows, columns []int32) {
+	b := Block{Src: src, Stride: stride, In: row1 - row0}
+	var sums [8]int32
+	for u := 0; u < up.out; u += 8 {
+		n := min(8, up.out-u)
+		copy(sums[:n], columns[u:])
+		p.packEight(up, &b, row0, u, n, &sums)
+		copy(columns[u:u+n], sums[:n])
+	}
+	b.Transposed, b.In = true, up.out
+	for i := row0; i < row1; i += 8 {
+		n := min(8, row1-i)
+		b.Src = src[(i-row0)*stride:]
+		copy(sums[:n], rows[i:])
+		// packEight counts units from the first of the weights it fills
+		w := Weights{inPad: down.inPad, data: down.data[i/8*down.inPad*8:]}
+		p.packEight(&w, &b, 0, 0, n, &sums)
+		copy(rows[i:i+n], sums[:n])
+	}
+}
+
+func (eights) setBias(w *Weights, bias, sums []int32) { w.setBias(bias, sums) }
+
+func (eights) begin(sc *Scratch, parts []part) {
+	groups := parts[0].Weights.inPad / group6
+	sc.index = grow(sc.index, partWords(parts)*groups*128)
+	index := sc.index
 	var rows [group6]*uint64
-	n, g := 0, 0
-	for _, seg := range s.In {
-		for i := range seg.N {
-			rows[n] = &seg.Bits[i*seg.Stride+w0]
-			if n++; n == group6 {
-				expand8((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
-				n, g = 0, g+1
+	for _, s := range parts {
+		words := s.w1 - s.w0
+		n, g := 0, 0
+		for _, seg := range s.In {
+			for i := range seg.N {
+				rows[n] = &seg.Bits[i*seg.Stride+s.w0]
+				if n++; n == group6 {
+					expand8((*uint16)(unsafe.Pointer(&index[g*128])), &rows, words, groups*128)
+					n, g = 0, g+1
+				}
 			}
 		}
-	}
-	if n > 0 {
-		// weights are zero where a row stands in for a missing one
-		for ; n < group6; n++ {
-			rows[n] = rows[0]
+		if n > 0 {
+			// weights are zero where a row stands in for a missing one
+			for ; n < group6; n++ {
+				rows[n] = rows[0]
+			}
+			expand8((*uint16)(unsafe.Pointer(&index[g*128])), &rows, words, groups*128)
 		}
-		expand8((*uint16)(unsafe.Pointer(&sc.index[g*128])), &rows, w1-w0, groups*128)
+		index = index[words*groups*128:]
+		sc.start8(&s.Rule, s.w0, s.w1, 8)
 	}
-	sc.start8(&s.Rule, w0, w1, 8)
 }
 
 // start8 prepares random numbers, and factors with each chain's repeated
@@ -127,8 +164,7 @@ func (sc *Scratch) accept8(r *Rule, out *uint32, acc *int32, random *uint16, n i
 	return sc.ties[:n]
 }
 
-func (eights) sums(s *Step, sc *Scratch, u, w0, w1 int) {
-	w, n := s.Weights, w1-w0
+func (eights) sums(w *Weights, sc *Scratch, u, n int) {
 	groups := w.inPad / group6
 	sc.acc = grow(sc.acc, n*64*8)
 	sc.table = grow(sc.table, groupBlock6*64*32)

@@ -47,6 +47,27 @@ func (generic) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) 
 	}
 }
 
+func (generic) rowBlock() int { return 8 }
+
+func (generic) packBoth(up, down *Weights, src []int32, stride, row0, row1 int, rows, columns []int32) {
+	for i := row0; i < row1; i++ {
+		row := src[(i-row0)*stride:][:up.out]
+		var sum int32
+		to := down.data[i/8*down.inPad*8+i%8:]
+		for a, x := range row {
+			to[8*a] = x
+			columns[a] -= x
+			sum += x
+		}
+		rows[i] -= sum
+		for u := 0; u < up.out; u += 8 {
+			copy(up.data[(u/8*up.inPad+i)*8:][:8], row[u:])
+		}
+	}
+}
+
+func (generic) setBias(w *Weights, bias, _ []int32) { copy(w.offset, bias) }
+
 // packRows8 fills data of the layout [out/8][inPad][8].
 func packRows8(w *Weights, blocks []Block, unit0, unit1 int) {
 	at := 0
@@ -74,27 +95,32 @@ func packRows8(w *Weights, blocks []Block, unit0, unit1 int) {
 
 // begin makes index bytes: bit k of the byte of a chain in a group is its
 // spin in row 8·group+k.
-func (generic) begin(s *Step, sc *Scratch, w0, w1 int) {
-	sc.philox.start(&s.Rule)
-	groups, n := s.Weights.inPad/genericGroup, w1-w0
-	sc.index = grow(sc.index, groups*n*64)
+func (generic) begin(sc *Scratch, parts []part) {
+	words := partWords(parts)
+	groups := parts[0].Weights.inPad / genericGroup
+	sc.index = grow(sc.index, groups*words*64)
 	clear(sc.index)
-	row := 0
-	for _, seg := range s.In {
-		for i := range seg.N {
-			g, k := row/8, row&7
-			dst := sc.index[g*n*64:][:n*64]
-			for w, x := range seg.Row(i)[w0:w1] {
-				d := dst[w*64:][:64]
-				for b := 0; b < 64; b += 8 {
-					// spread eight bits into the lowest bits of eight bytes
-					y := spread8(uint8(x >> b))
-					p := d[b : b+8]
-					binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|y<<k)
+	at := 0
+	for _, s := range parts {
+		sc.philox.start(&s.Rule)
+		row := 0
+		for _, seg := range s.In {
+			for i := range seg.N {
+				g, k := row/8, row&7
+				dst := sc.index[(g*words+at)*64:][:(s.w1-s.w0)*64]
+				for w, x := range seg.Row(i)[s.w0:s.w1] {
+					d := dst[w*64:][:64]
+					for b := 0; b < 64; b += 8 {
+						// spread eight bits into the lowest bits of eight bytes
+						y := spread8(uint8(x >> b))
+						p := d[b : b+8]
+						binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)|y<<k)
+					}
 				}
+				row++
 			}
-			row++
 		}
+		at += s.w1 - s.w0
 	}
 }
 
@@ -112,8 +138,8 @@ func pair(lo, hi int64) uint64 { return uint64(lo) + uint64(hi)<<32 }
 
 type genericTable [1 << genericGroup][4]uint64
 
-func (generic) sums(s *Step, sc *Scratch, u, w0, w1 int) {
-	w, n := s.Weights, (w1-w0)*64
+func (generic) sums(w *Weights, sc *Scratch, u, words int) {
+	n := words * 64
 	sc.words = grow(sc.words, 4*n+genericGroups*4<<genericGroup)
 	acc := sc.words[:4*n]
 	tables := sc.words[4*n:]

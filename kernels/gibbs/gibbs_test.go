@@ -224,6 +224,32 @@ func TestStepEpoch(t *testing.T) {
 
 var temperatures = []float64{0, spin.MinTemperature, 0.3, 1, 2.5, 1e6, math.Inf(1)}
 
+// Inputs that are −1 in every chain are passed over, wherever they lie.
+func TestStepDark(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Kernel) {
+		r := rand.New(rand.NewPCG(41, 42))
+		sc := NewScratch()
+		for _, share := range []float64{0.3, 0.6, 0.9, 1} {
+			for _, sh := range []shape{{[]int{3}, 7, 100}, {[]int{211}, 43, 100}, {[]int{97, 113}, 83, 67}, {[]int{499}, 13, 577}} {
+				p := newProblem(r, sh, 1<<22)
+				p.pack(k)
+				for _, in := range p.step.In {
+					dark := false
+					for i := range in.N {
+						if i%8 == 0 {
+							dark = r.Float64() < share
+						}
+						if dark {
+							clear(in.Row(i)[:p.step.Word1])
+						}
+					}
+				}
+				p.check(t, k, sc, fmt.Sprintf("%v, %g dark", sh, share))
+			}
+		}
+	})
+}
+
 func betaOf(t *testing.T, temp float64) uint64 {
 	b, err := spin.Beta(temp)
 	if err != nil {
@@ -383,6 +409,48 @@ func TestPackRanges(t *testing.T) {
 			k.Pack(w, nil, p.blocks, 40, 80)
 			clear(p.bias[40:80])
 			p.check(t, k, sc, "no bias")
+		}
+	})
+}
+
+// Both directions packed from rows, block by block and in any order, are what
+// Pack makes.
+func TestPackBoth(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Kernel) {
+		r := rand.New(rand.NewPCG(21, 22))
+		for _, size := range [][2]int{{1, 1}, {3, 5}, {5, 3}, {7, 13}, {16, 10}, {23, 67}, {41, 128}, {89, 101}} {
+			v, h := size[0], size[1]
+			stride := h + r.IntN(4)
+			src := make([]int32, v*stride)
+			for i := range src {
+				src[i] = int32(r.Uint32()) >> 10
+			}
+			bias := make([]int32, v+h)
+			for i := range bias {
+				bias[i] = int32(r.Uint32()) >> 8
+			}
+			want := [2]*Weights{k.NewWeights(v, h), k.NewWeights(h, v)}
+			k.Pack(want[0], bias[v:], []Block{{Src: src, Stride: stride, In: v}}, 0, h)
+			k.Pack(want[1], bias[:v], []Block{{Src: src, Stride: stride, Transposed: true, In: h}}, 0, v)
+
+			got := [2]*Weights{k.NewWeights(v, h), k.NewWeights(h, v)}
+			rows, columns := make([]int32, v+1), make([]int32, h+1)
+			rows[v], columns[h] = 77, 77
+			step := (1 + r.IntN(3)) * k.RowBlock()
+			for i := (v - 1) / step * step; i >= 0; i -= step {
+				n := min(step, v-i)
+				k.PackBoth(got[0], got[1], src[i*stride:(i+n-1)*stride+h], stride, i, i+n, rows, columns)
+			}
+			if rows[v] != 77 || columns[h] != 77 {
+				t.Fatalf("%d×%d: a sum beyond the last is changed", v, h)
+			}
+			k.SetBias(got[0], bias[v:], columns[:h])
+			k.SetBias(got[1], bias[:v], rows[:v])
+			for d, w := range want {
+				if !slices.Equal(got[d].data, w.data) || !slices.Equal(got[d].offset, w.offset) {
+					t.Fatalf("%d×%d: direction %d is not what Pack makes", v, h, d)
+				}
+			}
 		}
 	})
 }

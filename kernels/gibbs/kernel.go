@@ -99,6 +99,21 @@ type Kernel struct {
 // Level returns the instruction set of the path.
 func (k *Kernel) Level() isa.Level { return k.level }
 
+// part is words [w0, w1) of a step's input rows.
+type part struct {
+	*Step
+	w0, w1 int
+}
+
+// partWords returns the number of words of all parts.
+func partWords(parts []part) int {
+	n := 0
+	for _, p := range parts {
+		n += p.w1 - p.w0
+	}
+	return n
+}
+
 // path is what differs between instruction sets. A slab is the number of
 // units whose fields are made before they are used; acc holds the fields of a
 // slab over a chunk of words in the path's own order.
@@ -108,11 +123,15 @@ type path interface {
 
 	newWeights(w *Weights)
 	pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int)
+	rowBlock() int
+	packBoth(up, down *Weights, src []int32, stride, row0, row1 int, rows, columns []int32)
+	setBias(w *Weights, bias, sums []int32)
 
-	// begin makes the indices of words [w0, w1) from the input rows.
-	begin(s *Step, sc *Scratch, w0, w1 int)
+	// begin makes the indices of the parts' words from their input rows, one
+	// part after the other, and prepares for draws of the last.
+	begin(sc *Scratch, parts []part)
 	// sums makes the fields of units [u, u+slab) from them.
-	sums(s *Step, sc *Scratch, u, w0, w1 int)
+	sums(w *Weights, sc *Scratch, u, words int)
 	// mix interpolates the fields of units [u, u+slab).
 	mix(s *Step, sc *Scratch, u, w0, w1 int)
 	// accept draws the spins of units [u, u1) from the fields.
@@ -217,12 +236,13 @@ func (k *Kernel) each(s *Step, sc *Scratch, use func(u, u1, w0, w1 int)) {
 	}
 	for w0 := s.Word0; w0 < s.Word1; w0 += chunk {
 		w1 := min(s.Word1, w0+chunk)
-		if held := (indexed{s.Epoch, w0, w1}); s.Epoch == 0 || held != sc.held {
-			k.path.begin(s, sc, w0, w1)
+		if held := (indexed{s.Epoch, 0, w0, w1}); s.Epoch == 0 || held != sc.held {
+			sc.parts[0] = part{s, w0, w1}
+			k.path.begin(sc, sc.parts[:1])
 			sc.held = held
 		}
 		for u := s.Unit0; u < s.Unit1; u += slab {
-			k.path.sums(s, sc, u, w0, w1)
+			k.path.sums(s.Weights, sc, u, w1-w0)
 			if s.Mix.On {
 				k.path.mix(s, sc, u, w0, w1)
 			}

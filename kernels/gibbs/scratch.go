@@ -7,6 +7,8 @@ import "unsafe"
 type Scratch struct {
 	index  []byte   // indices of a chunk, in the path's layout
 	held   indexed  // what index holds
+	parts  [2]part  // what it was made of
+	plain  Step     // a step with an edit
 	acc    []int32  // fields of a slab over a chunk
 	words  []uint64 // sums of pairs, packed draws, or rows of words
 	beta   [1]uint64
@@ -24,6 +26,7 @@ type Scratch struct {
 // indexed names the input rows and words whose indices a Scratch holds.
 type indexed struct {
 	epoch  uint64
+	before int // words of another step before them
 	w0, w1 int
 }
 

@@ -6,9 +6,10 @@ func (k *Kernel) StepFields(dst []int32, stride int, s *Step, sc *Scratch) {
 	s.check()
 	checkRows("Out", s.Out, s.Unit1, s.Word1)
 	checkDst(dst, stride, s.Unit1, 64*s.Word1)
-	mixed, plain := s.Mix.On, *s
-	plain.Mix.On = false
-	k.each(&plain, sc, func(u, u1, w0, w1 int) {
+	mixed := s.Mix.On
+	sc.plain = *s
+	sc.plain.Mix.On = false
+	k.each(&sc.plain, sc, func(u, u1, w0, w1 int) {
 		k.storeFields(dst, stride, s, sc, u, u1, w0, w1)
 		if mixed {
 			k.path.mix(s, sc, u, w0, w1)

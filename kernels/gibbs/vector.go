@@ -14,6 +14,9 @@ type vectorScratch struct {
 	ties    []uint64      // what the filter leaves: number of 32 spins below, set of spins above
 	table   []byte        // tables of a block of groups
 	bytes   []uint8       // spins of eight units, a byte for each chain
+	vectors [16]int       // of each word of a chunk: vectors that hold chains
+	used    []bool        // groups in which any spin is up
+	active  []int32       // their numbers
 }
 
 // constant returns what is added to a·M before the shift.

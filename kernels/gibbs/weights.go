@@ -77,3 +77,56 @@ func (k *Kernel) Pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int
 		k.path.pack(w, bias, blocks, unit0, unit1)
 	}
 }
+
+// RowBlock returns a number of rows that PackBoth takes together.
+func (k *Kernel) RowBlock() int { return k.path.rowBlock() }
+
+// PackBoth fills both directions of a layer from rows [row0, row1) of its
+// weight matrix, which are inputs of up and units of down: row i is
+// src[(i−row0)·stride:], and
+//
+//	for i in [row0, row1), a in [0, columns of the matrix):
+//	    the weights from input i of up to unit a, and from input a of down to unit i, become W_ia
+//	    rows[i] −= W_ia,  columns[a] −= W_ia
+//
+// row0 is a multiple of RowBlock and row1 one too or the number of rows. Calls
+// for different rows may run side by side, with columns of their own. When all
+// rows are packed, SetBias makes the weights ready for use.
+func (k *Kernel) PackBoth(up, down *Weights, src []int32, stride, row0, row1 int, rows, columns []int32) {
+	if up.path != k.path || down.path != k.path {
+		panic("gibbs: weights belong to another path")
+	}
+	if up.in != down.out || up.out != down.in {
+		panic(fmt.Sprintf("gibbs: %d×%d weights up and %d×%d down", up.in, up.out, down.in, down.out))
+	}
+	block := k.path.rowBlock()
+	if row0 < 0 || row0 > row1 || row1 > up.in || row0%block != 0 || (row1%block != 0 && row1 != up.in) {
+		panic(fmt.Sprintf("gibbs: rows [%d, %d) of %d do not lie at multiples of %d", row0, row1, up.in, block))
+	}
+	if len(rows) < row1 || len(columns) < up.out {
+		panic(fmt.Sprintf("gibbs: %d row sums and %d column sums of %d×%d weights", len(rows), len(columns), up.in, up.out))
+	}
+	checkDst(src, stride, row1-row0, up.out)
+	if row0 < row1 {
+		k.path.packBoth(up, down, src, stride, row0, row1, rows, columns)
+	}
+}
+
+// SetBias sets the biases of weights that PackBoth has filled; sums are minus
+// the sums of each unit's weights.
+func (k *Kernel) SetBias(w *Weights, bias, sums []int32) {
+	if w.path != k.path {
+		panic("gibbs: weights belong to another path")
+	}
+	if len(bias) != w.out || len(sums) != w.out {
+		panic(fmt.Sprintf("gibbs: %d biases and %d sums for %d units", len(bias), len(sums), w.out))
+	}
+	k.path.setBias(w, bias, sums)
+}
+
+// setBias is SetBias where tables hold sums over the bits that are set.
+func (w *Weights) setBias(bias, sums []int32) {
+	for u, b := range bias {
+		w.offset[u] = b + sums[u]
+	}
+}

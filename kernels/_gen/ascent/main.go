@@ -64,6 +64,9 @@ func main() {
 	Generate()
 }
 
+// ahead is how many bytes before their use weights and statistics are fetched.
+const ahead = 2048
+
 // lanesPerStep is the number of columns of a step: the lanes of the row's sums.
 const lanesPerStep = 8
 
@@ -116,6 +119,12 @@ func row(p path) {
 		name := func(s string) string { return s + string(rune('0'+i)) }
 		f32 := func(base reg.Register) Mem { return Mem{Base: base, Index: index, Scale: 4, Disp: 4 * i * p.width} }
 		f64 := func(base reg.Register) Mem { return Mem{Base: base, Index: index, Scale: 8, Disp: 8 * i * p.width} }
+		if i == 0 {
+			// Rows follow each other in memory, which is farther away than
+			// the hardware looks.
+			PREFETCHT0(Mem{Base: w, Index: index, Scale: 4, Disp: ahead})
+			PREFETCHT0(Mem{Base: s32, Index: index, Scale: 4, Disp: ahead})
+		}
 		g, old := p.vec(), p.vec()
 		TESTQ(s32, s32)
 		JZ(LabelRef(name("exact")))

@@ -515,6 +515,10 @@ func transpose512() {
 			VMOVDQU32(w[1][l], kr[1], Mem{Base: row, Index: stride, Scale: 1})
 			VMOVDQU32(w[2][l], kr[1], Mem{Base: row, Index: stride, Scale: 2})
 			VMOVDQU32(w[3][l], kr[1], Mem{Base: row, Index: four, Scale: 1})
+			for _, m := range []Mem{{Base: row}, {Base: row, Index: stride, Scale: 1}, {Base: row, Index: stride, Scale: 2}, {Base: row, Index: four, Scale: 1}} {
+				m.Disp = 160 // where the next slab of 40 units goes
+				PREFETCHT1(m)
+			}
 			if l < 3 {
 				LEAQ(Mem{Base: row, Index: stride, Scale: 8}, row)
 			}
@@ -567,6 +571,26 @@ func list512() {
 	end()
 }
 
+// packTables take weights from registers with two rows each, and from one with
+// the fifth row, to the place 5u+k of unit u in row k.
+var packTables [4]Mem
+
+// packMasks puts into k1 and k2 where the fifth row goes, into k3 and k4 where
+// rows lie in their registers, and into k5 the second part of 25 weights.
+func packMasks() {
+	var m4 [2]uint64
+	for i := range 25 {
+		if i%5 == 4 {
+			m4[i/16] |= 1 << (i % 16)
+		}
+	}
+	mask(m4[0], kr[1])
+	mask(m4[1], kr[2])
+	mask(0x1f, kr[3])
+	mask(0x1f00, kr[4])
+	mask(0x1ff, kr[5])
+}
+
 // pack512 gathers row-major weights of five inputs.
 func pack512() {
 	// Two rows lie in one register, eight lanes each; unit u of row k goes to
@@ -589,8 +613,10 @@ func pack512() {
 		}
 		return constant32(name, v)
 	}
-	lowAB, highAB := table("packLow", 0, [2]int{0, 1}), table("packHigh", 16, [2]int{0, 1})
-	lowC, highC := table("packLow4", 0, [2]int{4, -1}), table("packHigh4", 16, [2]int{4, -1})
+	packTables = [4]Mem{
+		table("packLow", 0, [2]int{0, 1}), table("packHigh", 16, [2]int{0, 1}),
+		table("packLow4", 0, [2]int{4, -1}), table("packHigh4", 16, [2]int{4, -1}),
+	}
 	text("packAVX512", "func(dst *int32, dstStep int, rows *[5]*int32, units int)",
 		"packAVX512 packs units (a multiple of five) of five rows: dst[5u+k] = 2·rows[k][u] for\n"+
 			"u < 5; dst goes up by dstStep bytes and the rows by five weights for the next five units.")
@@ -600,20 +626,10 @@ func pack512() {
 		p[k] = GP64()
 		MOVQ(at(rows, 8*k), p[k])
 	}
-	for i, m := range []Mem{lowAB, highAB, lowC, highC} {
+	for i, m := range packTables {
 		VMOVDQU32(m, z[16+i])
 	}
-	var m4 [2]uint64
-	for i := range 25 {
-		if i%5 == 4 {
-			m4[i/16] |= 1 << (i % 16)
-		}
-	}
-	mask(m4[0], kr[1])
-	mask(m4[1], kr[2])
-	mask(0x1f, kr[3])
-	mask(0x1f00, kr[4])
-	mask(0x1ff, kr[5])
+	packMasks()
 	off := GP64()
 	XORQ(off, off)
 	row := func(k, disp int) Mem { return Mem{Base: p[k], Index: off, Scale: 4, Disp: disp} }
@@ -635,6 +651,78 @@ func pack512() {
 	ADDQ(Imm(5), off)
 	CMPQ(off, n)
 	JLT(LabelRef("block"))
+	end()
+}
+
+// packBoth512 packs five rows of a layer in both directions.
+func packBoth512() {
+	// Two rows lie in one register, eight lanes each, and the fifth in one of
+	// its own. Row by row, the first register takes rows 0 to 2 and a weight of
+	// row 3, the second the others.
+	var low, high [16]uint32
+	for i := range uint32(25) {
+		k, u := i/5, i%5
+		if i < 16 {
+			low[i] = 8*k + u
+		} else {
+			high[i-16] = 8*(k-2) + u
+		}
+	}
+	lo, hi := constant32("packRowsLow", low), constant32("packRowsHigh", high)
+	text("packBothAVX512", "func(up *int32, upStep int, down *int32, rows *[5]*int32, units int, sums *[48]int32)",
+		"packBothAVX512 packs units (a multiple of five) of five rows for both directions: up as\n"+
+			"packAVX512, and down[25·b + 5k+u] = 2·rows[k][5b+u] for u < 5. It writes minus the sums of row k to\n"+
+			"the eight values from sums[8k] on, which are to be added up.")
+	up, upStep, down := arg("up"), arg("upStep"), arg("down")
+	rows, n, sums := arg("rows"), arg("units"), arg("sums")
+	var p [5]reg.GPVirtual
+	for k := range p {
+		p[k] = GP64()
+		MOVQ(at(rows, 8*k), p[k])
+	}
+	for i, m := range []Mem{packTables[0], packTables[1], packTables[2], packTables[3], lo, hi} {
+		VMOVDQU32(m, z[16+i])
+	}
+	packMasks()
+	for i := range 3 {
+		VPXORD(z[24+i], z[24+i], z[24+i])
+	}
+	off := GP64()
+	XORQ(off, off)
+	row := func(k, disp int) Mem { return Mem{Base: p[k], Index: off, Scale: 4, Disp: disp} }
+	Label("block")
+	for k := 0; k < 4; k += 2 {
+		VMOVDQU32_Z(row(k, 0), kr[3], z[k])
+		VMOVDQU32(row(k+1, -32), kr[4], z[k])
+	}
+	VMOVDQU32_Z(row(4, 0), kr[3], z[4])
+	for i := range 3 {
+		VPSUBD(z[2*i], z[24+i], z[24+i])
+		VPADDD(z[2*i], z[2*i], z[2*i])
+	}
+	for i := range 2 {
+		VMOVDQA32(z[16+i], z[6+i])
+		VPERMI2D(z[2], z[0], z[6+i])
+		VPERMD(z[4], z[18+i], kr[1+i], z[6+i])
+		VMOVDQA32(z[20+i], z[8+i])
+	}
+	VPERMI2D(z[2], z[0], z[8])
+	VPERMI2D(z[4], z[2], z[9])
+	// the next five rows go behind these, block by block
+	PREFETCHT0(at(up, 136))
+	PREFETCHT0(at(up, 199))
+	VMOVDQU32(z[6], at(up, 0))
+	VMOVDQU32(z[7], kr[5], at(up, 64))
+	VMOVDQU32(z[8], at(down, 0))
+	VMOVDQU32(z[9], kr[5], at(down, 64))
+	ADDQ(upStep, up)
+	ADDQ(U32(100), down)
+	ADDQ(Imm(5), off)
+	CMPQ(off, n)
+	JLT(LabelRef("block"))
+	for i := range 3 {
+		VMOVDQU32(z[24+i], at(sums, 64*i))
+	}
 	end()
 }
 

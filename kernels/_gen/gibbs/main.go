@@ -25,6 +25,7 @@ func main() {
 	transpose512()
 	list512()
 	pack512()
+	packBoth512()
 	packTransposed512()
 	columnSums512()
 	counts512()
