@@ -333,7 +333,7 @@ func TestSoakKills(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		timer := time.AfterFunc(time.Duration(chance.Int64N(int64(whole))), func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(time.Duration(chance.Int64N(int64(2*whole))), func() { _ = cmd.Process.Kill() })
 		err := cmd.Wait()
 		timer.Stop()
 		switch status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); {
