@@ -12,7 +12,7 @@ import (
 func TestMainPackagesHaveExamples(t *testing.T) {
 	for _, p := range []string{
 		"spin", "spin/philox", "backend", "exact", "comm", "train", "report",
-		"model/rbm", "model/rg", "model/neuron", "model/hopfield", "model/boltzmann", "model/thermometer",
+		"model/rbm", "model/rg", "model/neuron", "model/hopfield", "model/boltzmann", "model/ising", "model/thermometer",
 		"model/couplings", "model/npy", "model/modelfile", "model/stats",
 	} {
 		files, err := filepath.Glob(filepath.Join("../../..", p, "*_test.go"))
