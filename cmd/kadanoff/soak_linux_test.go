@@ -60,7 +60,7 @@ func complete(t *testing.T, exe string, args ...string) (peak int64, stdout stri
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("kadanoff %s: %v\n%s", strings.Join(args, " "), err, errs.String())
 	}
-	peak = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	peak = int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) << 10
 	t.Logf("kadanoff %s: %.1f s, at most %d MB", args[0], time.Since(began).Seconds(), peak>>20)
 	return peak, out.String()
 }
