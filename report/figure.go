@@ -575,6 +575,12 @@ func (t ticks) Ticks(low, high float64) []plot.Tick {
 // exponents shortens those of numbers: 1e11 for 1e+11.
 var exponents = strings.NewReplacer("e+0", "e", "e+", "e", "e-0", "e-")
 
+// short writes a number of one digit: 200, 0.05, 1e-7.
+func short(x float64) string {
+	x, _ = strconv.ParseFloat(strconv.FormatFloat(x, 'e', 0, 64), 64)
+	return exponents.Replace(strconv.FormatFloat(x, 'g', -1, 64))
+}
+
 // decades mark powers of ten, labelled so that no more than about six are.
 type decades struct{}
 
@@ -588,7 +594,7 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 		if x >= low*(1-1e-9) && x <= high*(1+1e-9) {
 			label := ""
 			if math.Mod(e-first, every) == 0 {
-				label = exponents.Replace(strconv.FormatFloat(x, 'g', -1, 64))
+				label = short(x)
 			}
 			marks = append(marks, plot.Tick{Value: x, Label: label})
 		}
@@ -597,7 +603,7 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 				if y := m * x; y >= low && y <= high {
 					label := ""
 					if (last-first <= 1 || high < 20*low) && (m == 2 || m == 5) {
-						label = strconv.FormatFloat(y, 'g', 2, 64)
+						label = short(y)
 					}
 					marks = append(marks, plot.Tick{Value: y, Label: label})
 				}

@@ -145,3 +145,26 @@ func TestPageInBrowser(t *testing.T) {
 	}
 	browsertest.Check(t, file)
 }
+
+// Labels of a logarithmic axis are plain numbers where those are short.
+func TestDecades(t *testing.T) {
+	for _, c := range []struct {
+		low, high float64
+		want      string
+	}{
+		{60, 250, "100 200"},
+		{0.04, 0.6, "0.05 0.1 0.2 0.5"},
+		{1e-7, 1e-6, "1e-7 2e-7 5e-7 1e-6"},
+		{1, 1e6, "1 10 100 1000 10000 100000 1e6"},
+	} {
+		var got []string
+		for _, m := range (decades{}).Ticks(c.low, c.high) {
+			if m.Label != "" {
+				got = append(got, m.Label)
+			}
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%v to %v: labels %s, want %s", c.low, c.high, s, c.want)
+		}
+	}
+}
