@@ -16,22 +16,24 @@ import (
 // registers and VPERMI2D looks up 16 chains at once.
 //
 // Layouts: weights [out/5][group][5 units][5 inputs], doubled, with offset =
-// bias − ΣW; indices [word][group][64]; fields [word][40][64]. The 64 chains
+// bias − ΣW; indices [word][group][64]; fields [word][slab][64]. The 64 chains
 // of a word are in the order A0, B0, A1, B1: lane 4L+k of A holds chain 8L+k
 // and of B chain 8L+4+k of the lower 32 chains (A0, B0) or the upper.
-type avx512 struct{}
+type avx512 struct {
+	units int // of a slab
+}
 
 const (
 	group5      = 5  // spins in a table
 	unitBlock5  = 5  // units in the inner tile
 	groupBlock5 = 32 // groups whose tables are kept in L1, at most: 32·5·128 B = 20 KB
-	slab512     = UnitBlock
+	slab512     = 40
 	chunk512    = 16 // words treated at a time
 )
 
 var hasPopcnt512 = isa.HasFeature(cpuid.AVX512VPOPCNTDQ)
 
-func (avx512) slab() int { return slab512 }
+func (p avx512) slab() int { return p.units }
 
 func (avx512) chunk(int) int { return chunk512 }
 
@@ -243,14 +245,15 @@ func vectors(chains, word int) int {
 	return 4
 }
 
-const accStep512 = 4 * slab512 * 64 // bytes from the fields of one word to the next
+// accStep returns the bytes from the fields of one word to the next.
+func (p avx512) accStep() int { return 4 * 64 * p.units }
 
 func (p avx512) sums(w *Weights, sc *Scratch, u, words int) {
 	groups := len(sc.active)
-	sc.acc = grow(sc.acc, words*slab512*64)
+	sc.acc = grow(sc.acc, words*p.units*64)
 	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
 	table := (*int32)(unsafe.Pointer(&sc.table[0]))
-	u1 := min(u+slab512, w.out)
+	u1 := min(u+p.units, w.out)
 	// A block of groups serves all units of the slab before the next one, so
 	// that its indices stay in L2.
 	blocks := (groups + groupBlock5 - 1) / groupBlock5
@@ -285,23 +288,23 @@ func (p avx512) sums(w *Weights, sc *Scratch, u, words int) {
 				for word < words && sc.vectors[word] == n {
 					word++
 				}
-				to, from := &acc[first*slab512*64], index(first)
+				to, from := &acc[first*p.units*64], index(first)
 				switch n {
 				case 4:
-					sums4AVX512(to, table, from, count, word-first, accStep512, groups*256, start)
+					sums4AVX512(to, table, from, count, word-first, p.accStep(), groups*256, start)
 				case 3:
-					sums3AVX512(to, table, from, count, word-first, accStep512, groups*256, start)
+					sums3AVX512(to, table, from, count, word-first, p.accStep(), groups*256, start)
 				case 2:
-					sums2AVX512(to, table, from, count, word-first, accStep512, groups*256, start)
+					sums2AVX512(to, table, from, count, word-first, p.accStep(), groups*256, start)
 				}
 			}
 		}
 	}
 }
 
-func (avx512) mix(s *Step, sc *Scratch, u, w0, w1 int) {
-	for j := range min(slab512, s.Weights.out-u) {
-		mixAVX512(&sc.acc[64*j], w1-w0, 4*slab512*64, int64(s.Mix.M), s.Mix.constant(u+j))
+func (p avx512) mix(s *Step, sc *Scratch, u, w0, w1 int) {
+	for j := range min(p.units, s.Weights.out-u) {
+		mixAVX512(&sc.acc[64*j], w1-w0, p.accStep(), int64(s.Mix.M), s.Mix.constant(u+j))
 	}
 }
 
@@ -314,7 +317,7 @@ func (sc *Scratch) draw512(random *uint16, chain0 uint32, n int) {
 // accept and draw.
 func (sc *Scratch) factors512(r *Rule, w0, w1 int) {
 	sc.lanes = grow(sc.lanes, 768)
-	sc.ties = grow(sc.ties, 2*max(slab512, w1-w0))
+	sc.ties = grow(sc.ties, 2*max(UnitBlock, w1-w0))
 	if r.Betas == nil {
 		sc.factors = grow(sc.factors, 1)
 		sc.factors[0] = r.factor(0)
@@ -343,13 +346,13 @@ func (sc *Scratch) accept512(r *Rule, out *uint64, acc *int32, random *uint16, n
 	return sc.ties[:n]
 }
 
-func (avx512) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
+func (p avx512) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
 	groups := (u1 - u + 7) / 8
-	sc.random = grow(sc.random, slab512*64)
+	sc.random = grow(sc.random, p.units*64)
 	sc.philox.groups((s.Unit+uint32(u))>>3, groups)
 	for w := w0; w < w1; w++ {
 		sc.draw512(&sc.random[0], s.Chain0+uint32(64*w), groups)
-		acc := sc.acc[(w-w0)*slab512*64:]
+		acc := sc.acc[(w-w0)*p.units*64:]
 		ties := sc.accept512(&s.Rule, &s.Out.Bits[u*s.Out.Stride+w], &acc[0], &sc.random[0], u1-u, 8*s.Out.Stride, 256, 128, w-w0, 0)
 		for _, t := range ties {
 			j, h := int(uint32(t)>>1), int(t&1)
@@ -372,16 +375,16 @@ func decide512(r *Rule, out *uint64, u, w, h int, mask uint32, acc []int32, rand
 	}
 }
 
-func (avx512) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
+func (p avx512) store(dst []int32, stride int, sc *Scratch, u, u1, w0, w1 int) {
 	for j := range u1 - u {
-		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, accStep512)
+		storeAVX512(&dst[(u+j)*stride+64*w0], &sc.acc[64*j], w1-w0, p.accStep())
 	}
 }
 
-func (avx512) storeTransposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w0, w1 int) {
+func (p avx512) storeTransposed(dst []int32, stride, chains int, sc *Scratch, u, u1, w0, w1 int) {
 	for w := w0; w < w1; w++ {
 		for j := 0; j < u1-u; j += 16 {
-			acc := sc.acc[((w-w0)*slab512+j)*64:]
+			acc := sc.acc[((w-w0)*p.units+j)*64:]
 			n := min(16, u1-u-j)
 			if rows := chains - 64*w; rows < 64 {
 				for c := range rows {

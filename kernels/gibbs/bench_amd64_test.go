@@ -30,7 +30,7 @@ func BenchmarkLookups(b *testing.B) {
 					for g := 0; g < groups; g += groupBlock5 {
 						n := min(groupBlock5, groups-g)
 						for v := u; v < min(out, u+slab512); v += unitBlock5 {
-							sums4AVX512(&acc[(v-u)*64], &table[0], &index[g*64], n, words, accStep512, groups*256, nil)
+							sums4AVX512(&acc[(v-u)*64], &table[0], &index[g*64], n, words, 4*64*slab512, groups*256, nil)
 						}
 					}
 				}

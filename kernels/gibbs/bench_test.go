@@ -126,7 +126,7 @@ func BenchmarkMoments(b *testing.B) {
 		}
 		sc := NewScratch()
 		b.Run("SpinMeans/784x500x100", func(b *testing.B) {
-			measure(b, k, in*out*chains, in*out*chains, 0, func() { k.SpinMeans(dst, out, v, m, 128, 0, out, 0, 2, chains, sc) })
+			measure(b, k, in*out*chains, in*out*chains, 0, func() { k.SpinMeans(dst, out, v, m, 128, 0, out, 0, 2, chains, chains, sc) })
 		})
 		b.Run("Counts/784x500x100", func(b *testing.B) {
 			measure(b, k, in*out*chains, in*out*chains, 0, func() { k.Counts(dst, out, v, h, 0, in, 0, 2, chains, sc) })

@@ -21,6 +21,9 @@ func eachLevel(t *testing.T, f func(t *testing.T, k *Kernel)) {
 			continue
 		}
 		t.Run(l.String(), func(t *testing.T) { f(t, For(l)) })
+		if k := For(l).Few(); k != nil {
+			t.Run(l.String()+"-few", func(t *testing.T) { f(t, k) })
+		}
 	}
 }
 
@@ -174,9 +177,9 @@ func TestStepRanges(t *testing.T) {
 	eachLevel(t, func(t *testing.T, k *Kernel) {
 		r := rand.New(rand.NewPCG(3, 4))
 		sc := NewScratch()
-		p := newProblem(r, shape{[]int{23}, 97, 211}, 1<<22)
+		p := newProblem(r, shape{[]int{23}, 177, 211}, 1<<22)
 		p.pack(k)
-		for _, u := range [][2]int{{0, 40}, {40, 80}, {40, 97}, {80, 97}, {0, 0}} {
+		for _, u := range [][2]int{{0, 80}, {80, 160}, {80, 177}, {160, 177}, {0, 0}} {
 			for _, w := range [][2]int{{0, 1}, {1, 3}, {2, 4}, {3, 4}, {2, 2}} {
 				p.step.Unit0, p.step.Unit1, p.step.Word0, p.step.Word1 = u[0], u[1], w[0], w[1]
 				p.check(t, k, sc, fmt.Sprint("units ", u, " words ", w))
@@ -191,7 +194,7 @@ func TestStepEpoch(t *testing.T) {
 	eachLevel(t, func(t *testing.T, k *Kernel) {
 		r := rand.New(rand.NewPCG(33, 34))
 		sc := NewScratch()
-		p := newProblem(r, shape{[]int{23}, 97, 300}, 1<<22)
+		p := newProblem(r, shape{[]int{23}, 177, 300}, 1<<22)
 		for range p.step.Chains {
 			p.step.Betas = append(p.step.Betas, betaOf(t, temperatures[r.IntN(len(temperatures))]))
 		}
@@ -202,8 +205,8 @@ func TestStepEpoch(t *testing.T) {
 		other.pack(k)
 		m := make([]int32, 40*192)
 		p.step.Epoch = 5
-		for i, u := range []int{80, 0, 40} {
-			p.step.Unit0, p.step.Unit1 = u, min(u+40, 97)
+		for i, u := range []int{160, 0, 80} {
+			p.step.Unit0, p.step.Unit1 = u, min(u+UnitBlock, 177)
 			k.Step(&p.step, sc)
 			switch i {
 			case 0:
@@ -211,7 +214,7 @@ func TestStepEpoch(t *testing.T) {
 			case 1:
 				other.step.Epoch = 6
 				k.Means(m, 192, &other.step, sc)
-				k.SpinMeans(make([]int32, 29*40), 40, randomRows(r, 29, 130), m, 192, 0, 40, 0, 3, 130, sc)
+				k.SpinMeans(make([]int32, 29*40), 40, randomRows(r, 29, 130), m, 192, 0, 40, 0, 3, 130, 60, sc)
 			}
 		}
 		for i, x := range p.step.Out.Bits {
@@ -396,18 +399,18 @@ func TestPackRanges(t *testing.T) {
 	eachLevel(t, func(t *testing.T, k *Kernel) {
 		r := rand.New(rand.NewPCG(15, 16))
 		sc := NewScratch()
-		for _, sh := range []shape{{[]int{17, 3}, 101, 64}, {[]int{3, 17}, 100, 64}} {
+		for _, sh := range []shape{{[]int{17, 3}, 201, 64}, {[]int{3, 17}, 200, 64}} {
 			old := newProblem(r, sh, 1<<24)
 			old.pack(k)
 			w := old.step.Weights
 			p := newProblem(r, sh, 1<<24)
 			p.step.Weights = w
-			for _, u := range [][2]int{{80, sh.out}, {0, 40}, {40, 80}} {
+			for _, u := range [][2]int{{160, sh.out}, {0, 80}, {80, 160}} {
 				k.Pack(w, p.bias, p.blocks, u[0], u[1])
 			}
 			p.check(t, k, sc, "packed in parts")
-			k.Pack(w, nil, p.blocks, 40, 80)
-			clear(p.bias[40:80])
+			k.Pack(w, nil, p.blocks, 80, 160)
+			clear(p.bias[80:160])
 			p.check(t, k, sc, "no bias")
 		}
 	})
@@ -631,14 +634,15 @@ func TestSpinMeans(t *testing.T) {
 			}
 			for _, a0 := range []int{0, units / UnitBlock * UnitBlock} {
 				for w0 := range words {
+					minus := r.IntN(chains + 2)
 					dst := slices.Repeat([]int32{77}, d[0]*stride)
-					k.SpinMeans(dst, stride, v, m, mStride, a0, units, w0, words, chains, sc)
+					k.SpinMeans(dst, stride, v, m, mStride, a0, units, w0, words, chains, minus, sc)
 					for x, got := range dst {
 						i, a, want := x/stride, x%stride, int32(77)
 						if a >= a0 && a < units {
 							want = 0
 							for c := 64 * w0; c < chains; c++ {
-								if up([]Rows{v}, i, c) {
+								if up([]Rows{v}, i, c) == (c < minus) {
 									want += m[a*mStride+c]
 								} else {
 									want -= m[a*mStride+c]
@@ -646,7 +650,7 @@ func TestSpinMeans(t *testing.T) {
 							}
 						}
 						if got != want {
-							t.Fatalf("%v from word %d: sum of row %d and unit %d is %d, want %d", d, w0, i, a, got, want)
+							t.Fatalf("%v from word %d, minus from %d: sum of row %d and unit %d is %d, want %d", d, w0, minus, i, a, got, want)
 						}
 					}
 				}

@@ -10,7 +10,7 @@ import (
 
 // UnitBlock is the granularity of unit ranges: work on the units of one layer
 // may be split between threads at multiples of UnitBlock.
-const UnitBlock = 40
+const UnitBlock = 80
 
 // Rows is a ±1 matrix as bit rows: row i is Bits[i·Stride:], one bit a chain,
 // 1 for +1.
@@ -157,6 +157,11 @@ func For(level isa.Level) *Kernel {
 	}
 	return best
 }
+
+// Few returns the kernel of the same level for inputs of which few are up, by
+// which time goes with the number of those, or nil where there is none. Its
+// results are the same; weights belong to one of the two.
+func (k *Kernel) Few() *Kernel { return few(k.level) }
 
 // Step draws new spins for the units of a half step. It is
 //

@@ -61,13 +61,15 @@ func RowCounts(dst []int64, s Rows, w0, w1, chains int) {
 	}
 }
 
-// SpinMeans writes Σ_c v[i][c]·m[a·mStride + c] to dst[i·stride + a] for all
+// SpinMeans writes Σ_c ±v[i][c]·m[a·mStride + c] to dst[i·stride + a] for all
 // rows i of v and the units a of [a0, a1), summed over the chains
-// [64·w0, min(64·w1, chains)), at most MaxMeanChains of them. m is what Means
+// [64·w0, min(64·w1, chains)), at most MaxMeanChains of them; the sign is that
+// of the chains before minus, and the other one from there on. m is what Means
 // writes, indexed by chain from 0. a0 is a multiple of UnitBlock, and so is a1
 // unless it is the last unit.
-func (k *Kernel) SpinMeans(dst []int32, stride int, v Rows, m []int32, mStride, a0, a1, w0, w1, chains int, sc *Scratch) {
+func (k *Kernel) SpinMeans(dst []int32, stride int, v Rows, m []int32, mStride, a0, a1, w0, w1, chains, minus int, sc *Scratch) {
 	n := checkWords(w0, w1, chains)
+	minus = min(max(0, minus-64*w0), n)
 	if n > MaxMeanChains || a0 < 0 || a0 > a1 || a0%UnitBlock != 0 {
 		panic(fmt.Sprintf("gibbs: means of units [%d, %d) over %d chains", a0, a1, n))
 	}
@@ -77,11 +79,20 @@ func (k *Kernel) SpinMeans(dst []int32, stride int, v Rows, m []int32, mStride, 
 	if n == 0 || a0 == a1 || v.N == 0 {
 		return
 	}
+	if p, ok := k.path.(interface {
+		spinMeans(dst []int32, stride int, v Rows, m []int32, mStride, a0, a1, w0, w1, chains, minus int, sc *Scratch)
+	}); ok {
+		p.spinMeans(dst, stride, v, m[64*w0:], mStride, a0, a1, w0, w1, n, minus, sc)
+		return
+	}
 	// Chains are the inputs, the units are the outputs and the rows of v lie
 	// in the lanes: the product of Step with the bits of v transposed.
 	words := (v.N + 63) / 64
 	sc.transposed = grow(sc.transposed, 64*(w1-w0)*words)
 	transposeBits(sc.transposed, words, v, w0, w1)
+	for i, x := range sc.transposed[minus*words : n*words] {
+		sc.transposed[minus*words+i] = ^x
+	}
 	w := &sc.weights
 	if w.in != n || w.out != a1 || w.path != k.path {
 		*w = Weights{in: n, out: a1, path: k.path, data: w.data, offset: w.offset}

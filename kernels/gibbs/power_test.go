@@ -66,7 +66,7 @@ func TestNoAllocation(t *testing.T) {
 			"Means":     func() { k.Means(m, 256, &p.step, sc) },
 			"List":      func() { k.List(list, sc) },
 			"Counts":    func() { k.Counts(dst, 48, p.step.In[0], p.step.In[1], 0, 37, 0, 4, 200, sc) },
-			"SpinMeans": func() { k.SpinMeans(dst, 48, p.step.In[0], m, 256, 0, 48, 0, 4, 200, sc) },
+			"SpinMeans": func() { k.SpinMeans(dst, 48, p.step.In[0], m, 256, 0, 48, 0, 4, 200, 90, sc) },
 			"Pack":      func() { k.Pack(p.step.Weights, p.bias, p.blocks, 0, 48) },
 		} {
 			if n := testing.AllocsPerRun(5, f); n != 0 {

@@ -17,6 +17,7 @@ type vectorScratch struct {
 	vectors [16]int       // of each word of a chunk: vectors that hold chains
 	used    []bool        // groups in which any spin is up
 	active  []int32       // their numbers
+	few     fewScratch
 }
 
 // constant returns what is added to a·M before the shift.
