@@ -38,9 +38,11 @@ type trainer struct {
 	velocity      []float32
 	mu, lambda    []float64
 	frac          uint
-	offset        []int32 // bias in fixed point
-	rest          []int32 // minus the sums of each unit's weights in fixed point
+	offset        []int32       // bias in fixed point
+	rest          []int32       // minus the sums of each unit's weights in fixed point
+	kernel        *gibbs.Kernel // of up and down, one of forms
 	up, down      *gibbs.Weights
+	forms         [2]form
 	words         int // words of the chains at one temperature
 	visible       gibbs.Rows
 	hidden        gibbs.Rows
@@ -56,11 +58,40 @@ type trainer struct {
 	chains        int
 	vData, vModel []int64
 	hData, hModel []int64
+	fewGain       float64 // cycles that forms[1] would have saved in the half steps of this one
 	gathered      bool
 	broken        error
 	energies      [][]int64
 	fields        [][]int32 // for each member, for energies
 	ascent        updateState
+}
+
+// form is a kernel and what its weights are packed into. A trainer has one
+// for any inputs and, where its level has one and it has paid at some step, one
+// for inputs of which few are up.
+type form struct {
+	kernel   *gibbs.Kernel
+	up, down *gibbs.Weights
+}
+
+// use takes the weights of a form, which are to be packed then.
+func (t *trainer) use(f *form) {
+	if f.up == nil {
+		f.up, f.down = f.kernel.NewWeights(t.v, t.h), f.kernel.NewWeights(t.h, t.v)
+	}
+	t.kernel, t.up, t.down = f.kernel, f.up, f.down
+}
+
+// choose takes the form of weights in which the half steps just made would
+// have taken less time.
+func (t *trainer) choose() {
+	if t.forms[1].kernel == nil || t.spec.Tied {
+		return
+	}
+	t.use(&t.forms[0])
+	if gibbs.FewPackGain(t.v, t.h)+t.fewGain > 0 {
+		t.use(&t.forms[1])
+	}
 }
 
 // NewTrainer starts training on the CPU.
@@ -83,7 +114,8 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 	}
 	t.mu, t.lambda = make([]float64, t.v), make([]float64, t.h)
 	t.frac, t.offset, t.rest = q.Frac, make([]int32, t.v+t.h), make([]int32, t.v+t.h)
-	t.up, t.down = b.gibbs.NewWeights(t.v, t.h), b.gibbs.NewWeights(t.h, t.v)
+	t.forms[0].kernel, t.forms[1].kernel = b.gibbs, b.gibbs.Few()
+	t.use(&t.forms[0])
 	t.means = make([]int32, t.h*meanStride)
 	t.pairs = make([]int32, (t.v+4)*t.h)
 	t.rowOf = make([]int32, t.v)
@@ -202,12 +234,12 @@ func (t *trainer) run(ctx context.Context, halves ...half) error {
 			s.Out = *x.out
 		}
 		if x.dst == nil {
-			t.b.gibbs.Step(s, m.scratch)
+			t.kernel.Step(s, m.scratch)
 			return
 		}
 		x.chunk(s, &m.in)
 		if x.out == nil {
-			t.b.gibbs.Means(x.dst, meanStride, s, m.scratch)
+			t.kernel.Means(x.dst, meanStride, s, m.scratch)
 			return
 		}
 		s.Out.Bits = s.Out.Bits[x.word0:]
@@ -216,10 +248,10 @@ func (t *trainer) run(ctx context.Context, halves ...half) error {
 			*other = *s
 			other.Rule, other.Word0, other.Word1 = y.Rule, y.word0, y.word1
 			y.chunk(other, &m.otherIn)
-			t.b.gibbs.BothMeans(y.dst, other, x.dst, s, meanStride, m.scratch)
+			t.kernel.BothMeans(y.dst, other, x.dst, s, meanStride, m.scratch)
 			return
 		}
-		t.b.gibbs.StepMeans(x.dst, meanStride, s, m.scratch)
+		t.kernel.StepMeans(x.dst, meanStride, s, m.scratch)
 	})
 }
 
@@ -327,6 +359,15 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		}
 	}
 	gibbs.RowCounts(t.vModel, visible, 0, modelWords, modelChains)
+	if t.forms[1].kernel != nil {
+		from := gibbs.Chains{Rows: visible, Word1: min(modelWords, chunkWords)}
+		t.fewGain = gibbs.FewGain(t.v, gibbs.Chains{Rows: hidden, Word1: from.Word1})
+		if together {
+			t.fewGain += gibbs.FewGain(t.h, from, gibbs.Chains{Rows: t.dataV, Word1: words})
+		} else {
+			t.fewGain += 2 * gibbs.FewGain(t.h, from)
+		}
+	}
 	first := 0 // column of the first of the model's means
 	switch {
 	case t.joint:
@@ -384,7 +425,7 @@ func (t *trainer) fit(words int, cd bool) {
 	}
 }
 
-// jointSums makes the sums of data minus model in one go: the model's spins
+// jointSums makes the sums of data minus model in one go: the model's chains
 // enter with their signs turned, and two more rows give the sum S and the
 // difference D of the hidden means. Where a visible unit is the same in all
 // the data, and in all of the model's chains, ±S or ±D is its row.
@@ -395,13 +436,13 @@ func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, chains int
 			continue
 		}
 		t.rowOf[i] = int32(rows)
-		concatenate(t.joined.Row(rows)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains, ^uint64(0))
+		concatenate(t.joined.Row(rows)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains)
 		rows++
 	}
-	ones := []uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
-	concatenate(t.joined.Row(rows)[:blockWords], ones, n, ones, chains, 0)
-	concatenate(t.joined.Row(rows + 1)[:blockWords], ones, n, ones, chains, ^uint64(0))
-	if err := t.product(ctx, rows+2, n+chains, (n+chains+63)/64); err != nil {
+	ones, zeros := []uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, make([]uint64, blockWords)
+	concatenate(t.joined.Row(rows)[:blockWords], ones, n, zeros, chains)
+	concatenate(t.joined.Row(rows + 1)[:blockWords], ones, n, ones, chains)
+	if err := t.productAt(ctx, 0, rows+2, n+chains, n, (n+chains+63)/64); err != nil {
 		return err
 	}
 	s, d := t.pairs[rows*t.h:][:t.h], t.pairs[(rows+1)*t.h:][:t.h]
@@ -441,8 +482,8 @@ func (t *trainer) constant(i, n, chains int) bool {
 func (t *trainer) pairRow(i int) []int32 { return t.pairs[int(t.rowOf[i])*t.h:][:t.h] }
 
 // concatenate writes the first na bits of a and then the first nb bits of b,
-// turned where flip has ones, and zeros.
-func concatenate(dst, a []uint64, na int, b []uint64, nb int, flip uint64) {
+// and zeros.
+func concatenate(dst, a []uint64, na int, b []uint64, nb int) {
 	clear(dst)
 	for w := range (na + 63) / 64 {
 		dst[w] = a[w]
@@ -451,7 +492,7 @@ func concatenate(dst, a []uint64, na int, b []uint64, nb int, flip uint64) {
 		dst[(na-1)/64] &= spin.TailMask(na)
 	}
 	for w := range (nb + 63) / 64 {
-		x := b[w] ^ flip
+		x := b[w]
 		if 64*w+64 > nb {
 			x &= spin.TailMask(nb)
 		}
@@ -478,7 +519,7 @@ func (t *trainer) sums(ctx context.Context, v gibbs.Rows, w0, w1, first, chains 
 		n := min(chains, 64*b1) - 64*b0
 		one[b1-b0-1] &= spin.TailMask(n)
 		shift := first + 64*(b0-w0)
-		if err := t.productAt(ctx, shift, t.v+1, n, b1-b0); err != nil {
+		if err := t.productAt(ctx, shift, t.v+1, n, n, b1-b0); err != nil {
 			return err
 		}
 		for a, m := range t.pairs[t.v*t.h:][:t.h] {
@@ -495,22 +536,23 @@ func (t *trainer) sums(ctx context.Context, v gibbs.Rows, w0, w1, first, chains 
 	return nil
 }
 
-func (t *trainer) product(ctx context.Context, rows, chains, words int) error {
-	return t.productAt(ctx, 0, rows, chains, words)
-}
-
-// productAt writes Σ_c joined_ic m_ac to pairs for the first rows of joined and
-// the columns of means from shift on.
-func (t *trainer) productAt(ctx context.Context, shift, rows, chains, words int) error {
+// productAt writes Σ_c ±joined_ic m_ac to pairs for the first rows of joined
+// and the columns of means from shift on, with the other sign for chains from
+// minus on.
+func (t *trainer) productAt(ctx context.Context, shift, rows, chains, minus, words int) error {
 	v := t.joined
 	v.N = rows
-	size := t.h
+	k := t.b.gibbs
+	if few := k.Few(); few != nil && gibbs.FewMeansGain(v, t.h, 0, words, chains) > 0 {
+		k = few
+	}
+	size, block := t.h, k.MeanBlock()
 	if n := t.b.team.size; n > 1 {
-		size = max(1, (t.h+n*gibbs.UnitBlock-1)/(n*gibbs.UnitBlock)) * gibbs.UnitBlock
+		size = max(1, (t.h+n*block-1)/(n*block)) * block
 	}
 	return t.b.each(ctx, (t.h+size-1)/size, func(member, i int) {
-		t.b.gibbs.SpinMeans(t.pairs, t.h, v, t.means[shift:], meanStride,
-			i*size, min(t.h, (i+1)*size), 0, words, chains, t.b.members[member].scratch)
+		k.SpinMeans(t.pairs, t.h, v, t.means[shift:], meanStride,
+			i*size, min(t.h, (i+1)*size), 0, words, chains, minus, t.b.members[member].scratch)
 	})
 }
 
@@ -680,7 +722,7 @@ func (t *trainer) energy(ctx context.Context, r, slot int) error {
 			Rule: gibbs.Rule{Frac: t.frac, Chains: c1 - c0}, Weights: t.up, In: m.in[:],
 			Unit1: t.h, Word1: (c1 - c0 + 63) / 64,
 		}
-		t.b.gibbs.Fields(t.fields[member], fieldStride, s, m.scratch)
+		t.kernel.Fields(t.fields[member], fieldStride, s, m.scratch)
 		e := t.energies[slot][c0:c1]
 		clear(e)
 		for i := range t.v {
@@ -711,7 +753,10 @@ func (u *updateState) init(t *trainer) {
 	u.dv, u.dh = make([]float64, t.v), make([]float64, t.h)
 	u.total, u.along = make([]float64, t.h), make([]float64, t.v)
 	u.rowWeight, u.columnSize = make([]float32, t.v), make([]float64, t.h)
-	rows := t.b.gibbs.RowBlock()
+	rows := t.forms[0].kernel.RowBlock()
+	if k := t.forms[1].kernel; k != nil {
+		rows = max(rows, k.RowBlock())
+	}
 	for range t.b.team.size {
 		u.fixed = append(u.fixed, make([]int32, rows*t.h))
 	}

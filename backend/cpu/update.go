@@ -25,6 +25,7 @@ func (t *trainer) Update(u backend.Update) error {
 	if u.Momentum != 0 && t.velocity == nil {
 		t.velocity = make([]float32, t.v*t.h+t.v+t.h)
 	}
+	t.choose()
 	var err error
 	if t.spec.Tied {
 		err = t.updateTied(&u)
@@ -64,7 +65,7 @@ func (t *trainer) updateAll(u *backend.Update) {
 	// The work cannot be cut short: a context would leave half a step. Rows
 	// are packed while they are at hand, at the present scale; round packs
 	// them again in the rare case that it changes.
-	block := t.b.gibbs.RowBlock()
+	block := t.kernel.RowBlock()
 	_ = t.b.each(context.Background(), len(st.columns), func(member, k int) {
 		c := &st.columns[k]
 		clear(c.Sum)
@@ -105,7 +106,7 @@ func (t *trainer) updateAll(u *backend.Update) {
 			for j := i; j < end; j++ {
 				update(j, fixed[(j-i)*t.h:])
 			}
-			t.b.gibbs.PackBoth(t.up, t.down, fixed, t.h, i, end, t.rest, st.sums[k])
+			t.kernel.PackBoth(t.up, t.down, fixed, t.h, i, end, t.rest, st.sums[k])
 		}
 		for i := whole1; i < row1; i++ {
 			update(i, st.aside[k+1][(i-whole1)*t.h:])
@@ -115,7 +116,7 @@ func (t *trainer) updateAll(u *backend.Update) {
 	clear(columns)
 	for k, sums := range st.sums {
 		if i := k * backend.UpdateRows / block * block; i < k*backend.UpdateRows {
-			t.b.gibbs.PackBoth(t.up, t.down, st.aside[k], t.h, i, min(t.v, i+block), t.rest, columns)
+			t.kernel.PackBoth(t.up, t.down, st.aside[k], t.h, i, min(t.v, i+block), t.rest, columns)
 		}
 		for a, x := range sums {
 			columns[a] += x
@@ -226,8 +227,8 @@ func (t *trainer) round() error {
 		return t.pack(context.Background(), t.rounded())
 	}
 	t.roundBias()
-	t.b.gibbs.SetBias(t.up, t.offset[t.v:], t.rest[t.v:])
-	t.b.gibbs.SetBias(t.down, t.offset[:t.v], t.rest[:t.v])
+	t.kernel.SetBias(t.up, t.offset[t.v:], t.rest[t.v:])
+	t.kernel.SetBias(t.down, t.offset[:t.v], t.rest[:t.v])
 	return nil
 }
 
@@ -285,10 +286,10 @@ func (t *trainer) pack(ctx context.Context, fixed []int32) error {
 	ups, downs := (t.h+size-1)/size, (t.v+size-1)/size
 	return t.b.each(ctx, ups+downs, func(_, i int) {
 		if i < ups {
-			t.b.gibbs.Pack(t.up, t.offset[t.v:], []gibbs.Block{{Src: fixed, Stride: t.h, In: t.v}}, i*size, min(t.h, (i+1)*size))
+			t.kernel.Pack(t.up, t.offset[t.v:], []gibbs.Block{{Src: fixed, Stride: t.h, In: t.v}}, i*size, min(t.h, (i+1)*size))
 			return
 		}
 		i -= ups
-		t.b.gibbs.Pack(t.down, t.offset[:t.v], []gibbs.Block{{Src: fixed, Stride: t.h, Transposed: true, In: t.h}}, i*size, min(t.v, (i+1)*size))
+		t.kernel.Pack(t.down, t.offset[:t.v], []gibbs.Block{{Src: fixed, Stride: t.h, Transposed: true, In: t.h}}, i*size, min(t.v, (i+1)*size))
 	})
 }

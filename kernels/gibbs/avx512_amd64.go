@@ -35,6 +35,8 @@ var hasPopcnt512 = isa.HasFeature(cpuid.AVX512VPOPCNTDQ)
 
 func (p avx512) slab() int { return p.units }
 
+func (p avx512) meanBlock() int { return p.units }
+
 func (avx512) chunk(int) int { return chunk512 }
 
 func (avx512) newWeights(w *Weights) {

@@ -24,8 +24,9 @@ const (
 	chunk8      = 16 // words treated at a time
 )
 
-func (eights) slab() int     { return 8 }
-func (eights) chunk(int) int { return chunk8 }
+func (eights) meanBlock() int { return 8 }
+func (eights) slab() int      { return 8 }
+func (eights) chunk(int) int  { return chunk8 }
 
 func (eights) newWeights(w *Weights) { newRows8(w, group6) }
 

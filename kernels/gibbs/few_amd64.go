@@ -53,6 +53,8 @@ type fewScratch struct {
 	total  [fewUnits]int32
 }
 
+func (fewPath) meanBlock() int { return fewUnits }
+
 func (fewPath) newWeights(w *Weights) {
 	w.inPad = (w.in + fewUnits) / fewUnits * fewUnits // at least one row more, of zeros
 	blocks := (w.out + fewUnits - 1) / fewUnits

@@ -22,8 +22,9 @@ const (
 	genericChunk  = 16 // words treated at a time
 )
 
-func (generic) slab() int     { return 8 }
-func (generic) chunk(int) int { return genericChunk }
+func (generic) meanBlock() int { return 8 }
+func (generic) slab() int      { return 8 }
+func (generic) chunk(int) int  { return genericChunk }
 
 func (generic) newWeights(w *Weights) { newRows8(w, genericGroup*genericGroups) }
 

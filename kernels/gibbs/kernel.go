@@ -120,6 +120,7 @@ func partWords(parts []part) int {
 type path interface {
 	slab() int
 	chunk(in int) int // words to treat at a time
+	meanBlock() int
 
 	newWeights(w *Weights)
 	pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int)
@@ -157,11 +158,6 @@ func For(level isa.Level) *Kernel {
 	}
 	return best
 }
-
-// Few returns the kernel of the same level for inputs of which few are up, by
-// which time goes with the number of those, or nil where there is none. Its
-// results are the same; weights belong to one of the two.
-func (k *Kernel) Few() *Kernel { return few(k.level) }
 
 // Step draws new spins for the units of a half step. It is
 //
