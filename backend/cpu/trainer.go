@@ -66,6 +66,9 @@ type trainer struct {
 	ascent        updateState
 }
 
+// fewSteps is after how many steps a trainer counts again the inputs that are up.
+const fewSteps = 8
+
 // form is a kernel and what its weights are packed into. A trainer has one
 // for any inputs and, where its level has one and it has paid at some step, one
 // for inputs of which few are up.
@@ -359,7 +362,7 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		}
 	}
 	gibbs.RowCounts(t.vModel, visible, 0, modelWords, modelChains)
-	if t.forms[1].kernel != nil {
+	if t.forms[1].kernel != nil && t.step%fewSteps == 0 {
 		from := gibbs.Chains{Rows: visible, Word1: min(modelWords, chunkWords)}
 		t.fewGain = gibbs.FewGain(t.v, gibbs.Chains{Rows: hidden, Word1: from.Word1})
 		if together {

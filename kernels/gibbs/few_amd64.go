@@ -25,6 +25,7 @@ const (
 	fewUnits = 16
 	fewSlab  = UnitBlock
 	fewRow   = 4 * fewUnits // bytes of a row
+	fewAhead = 3            // lines of weights that are fetched for each list
 	fewPairs = 136          // pairs whose tables are kept in L1, at most: 136·3·64 B = 26 KB
 )
 
@@ -234,13 +235,16 @@ func (p fewPath) sums(w *Weights, sc *Scratch, u, words int) {
 	table := (*int32)(unsafe.Pointer(&sc.table[fewRow]))
 	for v := u; v < min(u+p.units, w.out); v += fewUnits {
 		start := &w.offset[v]
+		// Meanwhile the weights of the next block come into L2.
+		ahead := p.place(w, 0, v+fewUnits)
 		for k := range f.parts {
 			x := &f.parts[k]
 			if x.pairs > 0 {
 				fewTablesAVX512(table, &w.data[p.place(w, 0, v)], &f.pairs[x.pair0], x.pairs)
 			}
 			if x.heads > 0 {
-				fewSumsAVX512(&f.sums[0], zero, &f.lists[x.list], &f.heads[x.head], x.heads, start)
+				fewSumsAVX512(&f.sums[0], zero, &f.lists[x.list], &f.heads[x.head], x.heads, start, &w.data[min(ahead, len(w.data)-1)])
+				ahead += x.heads * fewAhead * fewUnits
 			}
 			start = nil
 		}
@@ -297,7 +301,7 @@ func (p fewPath) spinMeans(dst []int32, stride int, v Rows, m []int32, mStride, 
 				at = 0
 			}
 			fewMeansAVX512(table, &m[a*mStride], 4*mStride, min(fewUnits, a1-a), chains, &f.signs[0], &f.total[0])
-			fewSumsAVX512(&out[at], zero, &f.lists[0], &f.heads[0], v.N, &f.total[0])
+			fewSumsAVX512(&out[at], zero, &f.lists[0], &f.heads[0], v.N, &f.total[0], &f.total[0])
 		}
 		if tail {
 			for i := range v.N {

@@ -2405,44 +2405,49 @@ pair:
 	VZEROUPPER
 	RET
 
-// func fewSumsAVX512(dst *int32, table *uint16, list *uint16, heads *uint64, n int, start *int32)
-// Requires: AVX, AVX512F
-TEXT ·fewSumsAVX512(SB), NOSPLIT, $0-48
+// func fewSumsAVX512(dst *int32, table *uint16, list *uint16, heads *uint64, n int, start *int32, ahead *int32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·fewSumsAVX512(SB), NOSPLIT, $0-56
 	MOVQ      dst+0(FP), AX
 	MOVQ      table+8(FP), CX
 	MOVQ      list+16(FP), DX
 	MOVQ      heads+24(FP), BX
 	MOVQ      n+32(FP), SI
 	MOVQ      start+40(FP), DI
+	MOVQ      ahead+48(FP), R8
 	TESTQ     DI, DI
 	JZ        more
 	VMOVDQU32 (DI), Z2
 
 fresh:
-	MOVL      (BX), DI
-	MOVL      4(BX), R8
-	ADDQ      $0x08, BX
-	VPXORD    Z1, Z1, Z1
-	VMOVDQA32 Z2, Z0
-	TESTQ     R8, R8
-	JZ        freshDone
+	MOVL       (BX), DI
+	MOVL       4(BX), R9
+	ADDQ       $0x08, BX
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	ADDQ       $0xc0, R8
+	VPXORD     Z1, Z1, Z1
+	VMOVDQA32  Z2, Z0
+	TESTQ      R9, R9
+	JZ         freshDone
 
 freshFour:
-	MOVQ    (DX), R9
+	MOVQ    (DX), R10
 	ADDQ    $0x08, DX
-	MOVWLZX R9, R10
-	VPADDD  (CX)(R10*1), Z0, Z0
-	MOVQ    R9, R10
-	SHRQ    $0x10, R10
-	MOVWLZX R10, R10
+	MOVWLZX R10, R11
+	VPADDD  (CX)(R11*1), Z0, Z0
+	MOVQ    R10, R11
+	SHRQ    $0x10, R11
+	MOVWLZX R11, R11
+	VPADDD  (CX)(R11*1), Z1, Z1
+	MOVQ    R10, R11
+	SHRQ    $0x20, R11
+	MOVWLZX R11, R11
+	VPADDD  (CX)(R11*1), Z0, Z0
+	SHRQ    $0x30, R10
 	VPADDD  (CX)(R10*1), Z1, Z1
-	MOVQ    R9, R10
-	SHRQ    $0x20, R10
-	MOVWLZX R10, R10
-	VPADDD  (CX)(R10*1), Z0, Z0
-	SHRQ    $0x30, R9
-	VPADDD  (CX)(R9*1), Z1, Z1
-	DECQ    R8
+	DECQ    R9
 	JNZ     freshFour
 
 freshDone:
@@ -2454,28 +2459,32 @@ freshDone:
 	RET
 
 more:
-	MOVL      (BX), DI
-	MOVL      4(BX), R8
-	ADDQ      $0x08, BX
-	VPXORD    Z1, Z1, Z1
-	VMOVDQU32 (AX)(DI*1), Z0
+	MOVL       (BX), DI
+	MOVL       4(BX), R9
+	ADDQ       $0x08, BX
+	PREFETCHT1 (R8)
+	PREFETCHT1 64(R8)
+	PREFETCHT1 128(R8)
+	ADDQ       $0xc0, R8
+	VPXORD     Z1, Z1, Z1
+	VMOVDQU32  (AX)(DI*1), Z0
 
 moreFour:
-	MOVQ      (DX), R9
+	MOVQ      (DX), R10
 	ADDQ      $0x08, DX
-	MOVWLZX   R9, R10
-	VPADDD    (CX)(R10*1), Z0, Z0
-	MOVQ      R9, R10
-	SHRQ      $0x10, R10
-	MOVWLZX   R10, R10
+	MOVWLZX   R10, R11
+	VPADDD    (CX)(R11*1), Z0, Z0
+	MOVQ      R10, R11
+	SHRQ      $0x10, R11
+	MOVWLZX   R11, R11
+	VPADDD    (CX)(R11*1), Z1, Z1
+	MOVQ      R10, R11
+	SHRQ      $0x20, R11
+	MOVWLZX   R11, R11
+	VPADDD    (CX)(R11*1), Z0, Z0
+	SHRQ      $0x30, R10
 	VPADDD    (CX)(R10*1), Z1, Z1
-	MOVQ      R9, R10
-	SHRQ      $0x20, R10
-	MOVWLZX   R10, R10
-	VPADDD    (CX)(R10*1), Z0, Z0
-	SHRQ      $0x30, R9
-	VPADDD    (CX)(R9*1), Z1, Z1
-	DECQ      R8
+	DECQ      R9
 	JNZ       moreFour
 	VPADDD    Z1, Z0, Z0
 	VMOVDQU32 Z0, (AX)(DI*1)

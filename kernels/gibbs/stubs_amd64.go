@@ -139,12 +139,13 @@ func fewListsAVX512(end *[2]uintptr, bits *uint64, step int, slots *[32]uint16, 
 //go:noescape
 func fewTablesAVX512(table *int32, w *int32, pairs *[2]int32, n int)
 
-// fewSumsAVX512 adds rows to the sums of n lists: the 16 values heads[k]>>32 … , or
-// those of start where it is not nil, plus the rows that lie as many bytes from table as the next
-// 4·heads[k].fours values of list say.
+// fewSumsAVX512 adds rows to the sums of n lists: with heads[k] = to + 2³²·fours, the 16 values that
+// lie to bytes from dst, or those of start where it is not nil, plus the rows that lie as many bytes
+// from table as the next 4·fours values of list say. Without start, fours is not zero. Three lines
+// from ahead on are fetched into L2 with every list.
 //
 //go:noescape
-func fewSumsAVX512(dst *int32, table *uint16, list *uint16, heads *uint64, n int, start *int32)
+func fewSumsAVX512(dst *int32, table *uint16, list *uint16, heads *uint64, n int, start *int32, ahead *int32)
 
 // fewOrderAVX512 takes sums[chain][16] of words times 64 chains to acc[unit][64] in the order A0,
 // B0, A1, B1; acc goes up by step bytes a word.

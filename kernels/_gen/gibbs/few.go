@@ -13,6 +13,8 @@ import (
 const (
 	fewRow  = 64         // bytes of a row: 16 units
 	fewPair = 3 * fewRow // of the rows of a pair
+
+	fewAhead = 3 // lines that are fetched with every list
 )
 
 // transpose16x16 transposes the 16 registers of v; t is free to be used. Lane l
@@ -154,12 +156,13 @@ func fewTables() {
 
 // fewSums adds rows of a table.
 func fewSums() {
-	text("fewSumsAVX512", "func(dst *int32, table, list *uint16, heads *uint64, n int, start *int32)",
+	text("fewSumsAVX512", "func(dst *int32, table, list *uint16, heads *uint64, n int, start, ahead *int32)",
 		"fewSumsAVX512 adds rows to the sums of n lists: with heads[k] = to + 2³²·fours, the 16 values that\n"+
 			"lie to bytes from dst, or those of start where it is not nil, plus the rows that lie as many bytes\n"+
-			"from table as the next 4·fours values of list say. Without start, fours is not zero.")
+			"from table as the next 4·fours values of list say. Without start, fours is not zero. Three lines\n"+
+			"from ahead on are fetched into L2 with every list.")
 	dst, table, list, heads, n := arg("dst"), arg("table"), arg("list"), arg("heads"), arg("n")
-	start := arg("start")
+	start, ahead := arg("start"), arg("ahead")
 	to, fours := GP64(), GP64()
 	x := GP64()
 	r := []reg.GPVirtual{GP64(), GP64(), GP64()}
@@ -188,6 +191,10 @@ func fewSums() {
 		MOVL(at(heads, 0), to.As32())
 		MOVL(at(heads, 4), fours.As32())
 		ADDQ(Imm(8), heads)
+		for i := range fewAhead {
+			PREFETCHT1(at(ahead, 64*i))
+		}
+		ADDQ(Imm(64*fewAhead), ahead)
 		VPXORD(z[1], z[1], z[1])
 		if fresh {
 			VMOVDQA32(z[2], z[0])
