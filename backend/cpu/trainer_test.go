@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"context"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"kadanoff/backend/backendtest"
 	"kadanoff/backend/ref"
 	"kadanoff/kernels/isa"
+	"kadanoff/spin"
 )
 
 // Rows are updated in blocks of backend.UpdateRows and packed in blocks of the
@@ -51,6 +53,85 @@ func TestUpdateRowBlocks(t *testing.T) {
 						t.Fatalf("%d visible units, %v, %d threads: step %d is not the reference's", visible, level, threads, step)
 					}
 				})
+			}
+		}
+	}
+}
+
+// Data and hidden units of which few are up are trained on in another form of
+// the weights. Steps before and after the change give the reference's model.
+func TestTrainFew(t *testing.T) {
+	ctx := context.Background()
+	const visible, hidden = 150, 85
+	for _, c := range []struct {
+		name      string
+		algorithm backend.Algorithm
+		batch     int
+		chains    int
+		betas     []float64
+	}{
+		{"PCD", backend.PCD, 37, 50, nil},
+		{"PCD with 300 chains", backend.PCD, 100, 300, nil},
+		{"CD", backend.CD, 65, 0, nil},
+		{"PT", backend.PT, 30, 20, []float64{1, 1.5}},
+	} {
+		model := backendtest.RandomRBM(visible, hidden, 1, 1)
+		for i := range model.Bias {
+			model.Bias[i] -= 1.2
+		}
+		spec := backend.TrainerSpec{Model: model, Algorithm: c.algorithm, K: 2, Chains: c.chains, Temperatures: c.betas}
+		steps := 2*fewSteps + 1
+		run := func(b backend.Backend, use func(tr backend.Trainer, step int)) backend.TrainerState {
+			tr, err := b.NewTrainer(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tr.Close()
+			r := rand.New(rand.NewPCG(5, 6))
+			for step := range steps {
+				data := spin.NewBatch(visible, c.batch)
+				// dense, few, dense
+				of := 8
+				if step < fewSteps/2 || step >= 3*fewSteps/2 {
+					of = 2
+				}
+				for i := range visible {
+					for c := range c.batch {
+						data.Set(i, c, r.IntN(of) == 0)
+					}
+				}
+				if err := tr.Gather(ctx, backend.TrainingBatch{Data: data}); err != nil {
+					t.Fatal(err)
+				}
+				if err := tr.Update(backend.Update{WeightRate: 0.02, BiasRate: 0.02, OffsetRate: 0.1, Momentum: 0.5}); err != nil {
+					t.Fatal(err)
+				}
+				if use != nil {
+					use(tr, step)
+				}
+			}
+			var s backend.TrainerState
+			if err := tr.Save(&s); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		want := run(ref.New(), nil)
+		for _, level := range isa.Available() {
+			for _, threads := range []int{1, 3} {
+				few := 0
+				b := open(t, level, threads)
+				got := run(b, func(tr backend.Trainer, _ int) {
+					if x := tr.(*trainer); x.kernel == x.forms[1].kernel {
+						few++
+					}
+				})
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("%s, %v, %d threads: the model is not the reference's", c.name, level, threads)
+				}
+				if b.gibbs.Few() != nil && (few == 0 || c.chains == 300 && few == steps) {
+					t.Errorf("%s, %v: %d of %d steps left weights for few inputs", c.name, level, few, steps)
+				}
 			}
 		}
 	}

@@ -102,7 +102,7 @@ func (k *Kernel) SpinMeans(dst []int32, stride int, v Rows, m []int32, mStride, 
 		k.path.newWeights(w)
 	}
 	sc.source[0] = Block{Src: m[64*w0:], Stride: mStride, Transposed: true, In: n}
-	k.Pack(w, nil, sc.source[:], a0, a1)
+	k.path.pack(w, nil, sc.source[:], a0, a1)
 	s := &sc.step
 	s.Weights, s.Chains = w, v.N
 	s.In = append(s.In[:0], Rows{Bits: sc.transposed, Stride: words, N: n})
