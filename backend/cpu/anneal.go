@@ -55,6 +55,9 @@ func (s *sampler) Anneal(ctx context.Context, bias []int32, way []uint32, weight
 		a.rest[0], a.rest[1] = a.rest[1], a.rest[0]
 		baseFields(a.rest[1], a.base, way[k+1])
 		last := k+2 == len(way)
+		if k > 0 && k%lookSweeps == 0 {
+			s.look(lookSweeps)
+		}
 		if err := a.hidden(ctx, way[k], way[k+1], last, weights); err != nil {
 			return true, err
 		}
@@ -107,6 +110,7 @@ func (s *sampler) newAnnealing(bias []int32) *annealing {
 func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weights []float64) error {
 	s := a.s
 	st := &s.steps[0][0]
+	kernel, packed := st.form(s.b)
 	units := s.shape.Layers[1]
 	// Few chains on many threads: single words.
 	size := jobWords
@@ -121,7 +125,7 @@ func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weigh
 		c0, c1 := 64*w0, min(s.chains, 64*w1)
 		fields := s.fieldsOf(member, units+4)
 		x := &mem.step
-		*x = gibbs.Step{Rule: s.rule, Weights: st.weights, Unit1: units, Word1: w1 - w0}
+		*x = gibbs.Step{Rule: s.rule, Weights: packed, Unit1: units, Word1: w1 - w0}
 		x.Sweep, x.Chains, x.Chain0 = s.sweep, c1-c0, s.rule.Chain0+uint32(c0)
 		x.Unit = uint32(s.first[1])
 		x.Mix = gibbs.Mix{On: true, M: next, Base: a.base}
@@ -130,9 +134,9 @@ func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weigh
 		x.In, x.Out = []gibbs.Rows{in}, out
 		if last {
 			x.Mix = gibbs.Mix{}
-			s.b.gibbs.Fields(fields, fieldStride, x, mem.scratch)
+			kernel.Fields(fields, fieldStride, x, mem.scratch)
 		} else {
-			s.b.gibbs.StepFields(fields, fieldStride, x, mem.scratch)
+			kernel.StepFields(fields, fieldStride, x, mem.scratch)
 		}
 		x.Weights, x.Unit1, x.Mix = a.limbs, 4, gibbs.Mix{}
 		limbs := fields[units*fieldStride:]
@@ -158,15 +162,16 @@ func (a *annealing) hidden(ctx context.Context, m, next uint32, last bool, weigh
 func (a *annealing) visible(ctx context.Context) error {
 	s := a.s
 	st := &s.steps[1][0]
+	kernel, packed := st.form(s.b)
 	epoch := s.b.team.epoch()
 	return s.b.each(ctx, len(st.items), func(member, item int) {
 		mem, it := s.b.members[member], st.items[item]
 		x := &mem.step
 		*x = gibbs.Step{
-			Rule: s.rule, Weights: st.weights, In: st.in, Out: s.layer(0), Epoch: epoch,
+			Rule: s.rule, Weights: packed, In: st.in, Out: s.layer(0), Epoch: epoch,
 			Unit0: it.unit0, Unit1: it.unit1, Word0: it.word0, Word1: it.word1,
 		}
 		x.Sweep, x.Unit, x.Mix.Base = s.sweep, uint32(s.first[0]), s.base[s.first[0]:]
-		s.b.gibbs.Step(x, mem.scratch)
+		kernel.Step(x, mem.scratch)
 	})
 }

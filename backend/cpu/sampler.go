@@ -51,6 +51,7 @@ type sampler struct {
 		sweep uint64 // number of the first sweep
 		done  int    // whole sweeps, known while another is under way
 	}
+	looked int // sweeps since it looked at its chains
 	closed bool
 }
 
@@ -59,6 +60,7 @@ type step struct {
 	// A dense layer, when weights is not nil.
 	layer   int
 	weights *gibbs.Weights
+	few     fewForm
 	in      []gibbs.Rows
 	blocks  []int // the network's blocks behind weights, in the order of in
 	// Any units, by row, otherwise.
@@ -66,6 +68,57 @@ type step struct {
 
 	items  []item
 	bounds []int // where each member's part of the items ends
+}
+
+// fewForm is the other form of a step's weights, for inputs of which few are up.
+type fewForm struct {
+	weights *gibbs.Weights // nil before it has paid
+	used    bool
+	saved   float64 // cycles that it would have saved since it began to pay
+}
+
+// form returns the kernel and the weights that a step uses now.
+func (st *step) form(b *Backend) (*gibbs.Kernel, *gibbs.Weights) {
+	if st.few.used {
+		return b.gibbs.Few(), st.few.weights
+	}
+	return b.gibbs, st.weights
+}
+
+// lookSweeps is after how many sweeps a sampler counts the inputs that are up.
+const lookSweeps = 16
+
+// maxFew is the largest number of weights that are kept in both forms.
+const maxFew = 1 << 22
+
+// look chooses the form of every step's weights for the next sweeps: few
+// inputs that are up take less time in one of their own, which is made once it
+// would have saved what making it takes.
+func (s *sampler) look(sweeps int) {
+	kernel := s.b.gibbs.Few()
+	if kernel == nil {
+		return
+	}
+	for _, steps := range s.steps {
+		for k := range steps {
+			st := &steps[k]
+			if st.weights == nil || st.weights.In()*st.weights.Out() > maxFew {
+				continue
+			}
+			words, gain := min(s.words, itemWords), 0.0
+			for _, in := range st.in {
+				gain += gibbs.FewGain(st.weights.Out(), gibbs.Chains{Rows: in, Word1: words})
+			}
+			f := &st.few
+			if f.used = gain > 0 && f.weights != nil; f.used {
+				continue
+			}
+			f.saved = max(0, f.saved+gain*float64(sweeps)*float64(s.words)/float64(words))
+			if gain > 0 && f.saved > gibbs.ConvertCycles(st.weights.In(), st.weights.Out()) {
+				f.weights, f.used = kernel.Convert(st.weights), true
+			}
+		}
+	}
 }
 
 // item is what one member of the team claims: units and words of a step.
@@ -262,6 +315,7 @@ func (s *sampler) load(ctx context.Context, n *spin.Network) error {
 				})
 			}
 			f := n.First(st.layer)
+			st.few = fewForm{}
 			if err := s.b.pack(ctx, st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks); err != nil {
 				return err
 			}
@@ -315,6 +369,24 @@ func (s *sampler) Sweep(ctx context.Context, n int) error {
 	if err := ctx.Err(); err != nil || n == 0 {
 		return err
 	}
+	// Pieces of whole intervals of moments, between which it looks at its chains.
+	every := max(s.spec.Every, 1)
+	for n > 0 {
+		piece := min(n, (lookSweeps+every-1)/every*every)
+		if s.looked += piece; s.looked >= lookSweeps {
+			s.look(s.looked)
+			s.looked = 0
+		}
+		if err := s.sweepPiece(ctx, piece); err != nil {
+			return err
+		}
+		n -= piece
+	}
+	return nil
+}
+
+// sweepPiece is Sweep of a few sweeps.
+func (s *sampler) sweepPiece(ctx context.Context, n int) error {
 	s.call.ctx, s.call.n, s.call.sweep, s.call.done = ctx, n, s.sweep, 0
 	stopped := s.b.team.run(s)
 	s.call.ctx = nil
@@ -358,6 +430,8 @@ func (s *sampler) work(t *team, member int) {
 // update does this member's items of a step.
 func (s *sampler) update(t *team, member int, st *step, sweep uint64) {
 	m := s.b.members[member]
+	var kernel *gibbs.Kernel
+	var weights *gibbs.Weights
 	if st.weights == nil {
 		m.list = gibbs.ListStep{
 			Rule: s.rule, RowPtr: s.csr.ptr, Col: s.csr.col, W: s.csr.w, Bias: s.csr.bias, State: s.rows,
@@ -365,7 +439,8 @@ func (s *sampler) update(t *team, member int, st *step, sweep uint64) {
 		m.list.Sweep, m.list.Mix.Base = sweep, s.base
 	} else {
 		first := s.first[st.layer]
-		m.step = gibbs.Step{Rule: s.rule, Weights: st.weights, In: st.in, Out: s.layer(st.layer), Epoch: t.epoch()}
+		kernel, weights = st.form(s.b)
+		m.step = gibbs.Step{Rule: s.rule, Weights: weights, In: st.in, Out: s.layer(st.layer), Epoch: t.epoch()}
 		m.step.Sweep, m.step.Unit = sweep, uint32(first)
 		if s.base != nil {
 			m.step.Mix.Base = s.base[first:]
@@ -386,7 +461,7 @@ func (s *sampler) update(t *team, member int, st *step, sweep uint64) {
 			continue
 		}
 		m.step.Unit0, m.step.Unit1, m.step.Word0, m.step.Word1 = it.unit0, it.unit1, it.word0, it.word1
-		s.b.gibbs.Step(&m.step, m.scratch)
+		kernel.Step(&m.step, m.scratch)
 		for _, r := range it.clamped {
 			copy(s.rows.Row(int(r))[it.word0:it.word1], s.saved[int(r)*s.words+it.word0:])
 		}
@@ -494,6 +569,7 @@ func (s *sampler) Energies(ctx context.Context, dst []int64) (bool, error) {
 		s.jobFields = make([][]int32, s.b.team.size)
 	}
 	st := &s.steps[0][0]
+	kernel, weights := st.form(s.b)
 	units, words := s.shape.Layers[1], (len(dst)+63)/64
 	visible, hidden := s.layer(0), s.layer(1)
 	return true, s.b.each(ctx, (words+jobWords-1)/jobWords, func(member, item int) {
@@ -506,10 +582,10 @@ func (s *sampler) Energies(ctx context.Context, dst []int64) (bool, error) {
 		in.Bits = in.Bits[w0:]
 		x := &m.step
 		*x = gibbs.Step{
-			Rule: gibbs.Rule{Frac: s.rule.Frac, Chains: len(e)}, Weights: st.weights, In: []gibbs.Rows{in},
+			Rule: gibbs.Rule{Frac: s.rule.Frac, Chains: len(e)}, Weights: weights, In: []gibbs.Rows{in},
 			Unit1: units, Word1: w1 - w0,
 		}
-		s.b.gibbs.Fields(fields, fieldStride, x, m.scratch)
+		kernel.Fields(fields, fieldStride, x, m.scratch)
 		clear(e)
 		for i, b := range s.bias {
 			addSigned(e, visible.Row(i)[w0:], nil, -int64(b))

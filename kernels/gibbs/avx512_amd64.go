@@ -54,6 +54,19 @@ func (avx512) place(w *Weights, i, u int) int {
 	return ((u/unitBlock5*groups+i/group5)*unitBlock5+u%unitBlock5)*group5 + i%group5
 }
 
+func (p avx512) row(w *Weights, u int, inputs []int32, set bool) {
+	at := p.place(w, 0, u)
+	for len(inputs) > 0 {
+		n := min(group5, len(inputs))
+		if set {
+			copy(w.data[at:], inputs[:n])
+		} else {
+			copy(inputs[:n], w.data[at:])
+		}
+		inputs, at = inputs[n:], at+unitBlock5*group5
+	}
+}
+
 func (p avx512) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 	for u := unit0; u < unit1; u++ {
 		w.offset[u] = 0

@@ -7,6 +7,30 @@ import "math/bits"
 // results are the same; weights belong to one of the two.
 func (k *Kernel) Few() *Kernel { return few(k.level) }
 
+// Convert returns weights that Few or the kernel that it is of has packed, in
+// the other layout.
+func (k *Kernel) Convert(w *Weights) *Weights {
+	to, ok := k.path.(rowCopier)
+	from, ok2 := w.path.(rowCopier)
+	if !ok || !ok2 {
+		panic("gibbs: weights belong to another path")
+	}
+	x := k.NewWeights(w.in, w.out)
+	row := make([]int32, w.in)
+	for u := range w.out {
+		from.row(w, u, row, false)
+		to.row(x, u, row, true)
+	}
+	copy(x.offset, w.offset[:w.out])
+	return x
+}
+
+// rowCopier is a path that Convert knows: row copies what is in data for unit u
+// to or from a slice with an element for each input.
+type rowCopier interface {
+	row(w *Weights, u int, inputs []int32, set bool)
+}
+
 // Chains are the words [Word0, Word1) of rows.
 type Chains struct {
 	Rows
@@ -20,6 +44,8 @@ const (
 	tableCycles = 4.6 // a table of 32 sums
 	lookCycles  = 1.1 // a look-up of 16 chains
 	packCycles  = 1.1 // packing a weight in both directions, less what it takes for Few
+
+	convertCycles = 10 // converting a weight
 
 	fewPairCycles = 7.0  // the table of a pair of inputs for 16 units
 	fewRowCycles  = 1.25 // adding a row
@@ -75,6 +101,9 @@ const group = 5
 func fewCycles(units, pairs, rows, lists int) float64 {
 	return float64((units+15)/16) * (fewPairCycles*float64(pairs) + fewRowCycles*float64(rows) + fewListCycles*float64(lists))
 }
+
+// ConvertCycles is about how many cycles Convert takes.
+func ConvertCycles(in, out int) float64 { return convertCycles * float64(in) * float64(out) }
 
 // FewPackGain is FewGain of packing in both directions.
 func FewPackGain(in, out int) float64 { return packCycles * float64(in) * float64(out) }

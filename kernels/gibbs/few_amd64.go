@@ -70,6 +70,18 @@ func (fewPath) place(w *Weights, i, u int) int {
 	return (u/fewUnits*w.inPad+i)*fewUnits + u%fewUnits
 }
 
+func (p fewPath) row(w *Weights, u int, inputs []int32, set bool) {
+	at := p.place(w, 0, u)
+	for i := range inputs {
+		if set {
+			w.data[at] = inputs[i]
+		} else {
+			inputs[i] = w.data[at]
+		}
+		at += fewUnits
+	}
+}
+
 func (p fewPath) pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int) {
 	for u := unit0; u < unit1; u++ {
 		w.offset[u] = 0

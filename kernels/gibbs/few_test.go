@@ -72,6 +72,28 @@ func TestSpinMeansFew(t *testing.T) {
 	}
 }
 
+// Weights converted to the other layout and back are what they were.
+func TestConvert(t *testing.T) {
+	k := For(isa.AVX512)
+	few := k.Few()
+	if few == nil {
+		t.Skip("no path for few inputs that are up")
+	}
+	r := rand.New(rand.NewPCG(47, 48))
+	sc := NewScratch()
+	for _, sh := range []shape{{[]int{1}, 1, 5}, {[]int{17, 9}, 83, 70}, {[]int{33}, 40, 100}} {
+		p := newProblem(r, sh, 1<<22)
+		p.pack(k)
+		w := p.step.Weights
+		p.step.Weights = few.Convert(w)
+		p.check(t, few, sc, "converted")
+		back := k.Convert(p.step.Weights)
+		if !slices.Equal(back.data, w.data) || !slices.Equal(back.offset, w.offset) {
+			t.Errorf("%v: weights have changed on the way and back", sh)
+		}
+	}
+}
+
 // The estimates that choose between the two know dense inputs from dark ones.
 func TestFewGain(t *testing.T) {
 	r := rand.New(rand.NewPCG(45, 46))

@@ -237,7 +237,7 @@ func (k *Kernel) each(s *Step, sc *Scratch, use func(u, u1, w0, w1 int)) {
 	}
 	for w0 := s.Word0; w0 < s.Word1; w0 += chunk {
 		w1 := min(s.Word1, w0+chunk)
-		if held := (indexed{s.Epoch, 0, w0, w1}); s.Epoch == 0 || held != sc.held {
+		if held := (indexed{k, s.Epoch, 0, w0, w1}); s.Epoch == 0 || held != sc.held {
 			sc.parts[0] = part{s, w0, w1}
 			k.path.begin(sc, sc.parts[:1])
 			sc.held = held

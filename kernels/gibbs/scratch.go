@@ -25,6 +25,7 @@ type Scratch struct {
 
 // indexed names the input rows and words whose indices a Scratch holds.
 type indexed struct {
+	kernel *Kernel
 	epoch  uint64
 	before int // words of another step before them
 	w0, w1 int

@@ -36,7 +36,7 @@ func (k *Kernel) BothMeans(before []int32, other *Step, dst []int32, s *Step, st
 	checkRows("Out", s.Out, s.Unit1, s.Word1)
 	checkDst(before, stride, s.Unit1, 64*other.Word1)
 	checkDst(dst, stride, s.Unit1, 64*s.Word1)
-	if held := (indexed{s.Epoch, first, s.Word0, s.Word1}); s.Epoch == 0 || held != sc.held {
+	if held := (indexed{k, s.Epoch, first, s.Word0, s.Word1}); s.Epoch == 0 || held != sc.held {
 		sc.parts = [2]part{{other, other.Word0, other.Word1}, {s, s.Word0, s.Word1}}
 		k.path.begin(sc, sc.parts[:])
 		sc.held = held
