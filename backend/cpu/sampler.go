@@ -60,7 +60,8 @@ type step struct {
 	// A dense layer, when weights is not nil.
 	layer   int
 	weights *gibbs.Weights
-	few     fewForm
+	others  []otherForm
+	other   *otherForm // the one that is used, or nil
 	in      []gibbs.Rows
 	blocks  []int // the network's blocks behind weights, in the order of in
 	// Any units, by row, otherwise.
@@ -70,52 +71,67 @@ type step struct {
 	bounds []int // where each member's part of the items ends
 }
 
-// fewForm is the other form of a step's weights, for inputs of which few are up.
-type fewForm struct {
+// otherForm is a form of a step's weights that takes less time than tables of
+// five inputs at times.
+type otherForm struct {
+	kernel  *gibbs.Kernel
 	weights *gibbs.Weights // nil before it has paid
-	used    bool
-	saved   float64 // cycles that it would have saved since it began to pay
+	gain    float64        // cycles that it would save in a half step
+	saved   float64        // cycles that it would have saved since it began to pay
 }
 
 // form returns the kernel and the weights that a step uses now.
 func (st *step) form(b *Backend) (*gibbs.Kernel, *gibbs.Weights) {
-	if st.few.used {
-		return b.gibbs.Few(), st.few.weights
+	if st.other != nil {
+		return st.other.kernel, st.other.weights
 	}
 	return b.gibbs, st.weights
 }
 
-// lookSweeps is after how many sweeps a sampler counts the inputs that are up.
-const lookSweeps = 16
-
-// maxFew is the largest number of weights that are kept in both forms.
-const maxFew = 1 << 22
-
-// look chooses the form of every step's weights for the next sweeps: few
-// inputs that are up take less time in one of their own, which is made once it
-// would have saved what making it takes.
-func (s *sampler) look(sweeps int) {
-	kernel := s.b.gibbs.Few()
-	if kernel == nil {
-		return
+// reset returns to the weights themselves, which have changed.
+func (st *step) reset(b *Backend) {
+	st.other, st.others = nil, st.others[:0]
+	for _, k := range []*gibbs.Kernel{b.gibbs.Few(), b.gibbs.Still()} {
+		if k != nil {
+			st.others = append(st.others, otherForm{kernel: k})
+		}
 	}
+}
+
+const (
+	lookSweeps = 16      // after how many sweeps a sampler counts the inputs that are up
+	maxOther   = 1 << 20 // weights that are kept in several forms, at most
+)
+
+// look chooses the form of every step's weights for the next sweeps: one for
+// few inputs that are up, one for few chains and weights that stay. Each is made
+// once it would have saved what making it takes.
+func (s *sampler) look(sweeps int) {
 	for _, steps := range s.steps {
 		for k := range steps {
 			st := &steps[k]
-			if st.weights == nil || st.weights.In()*st.weights.Out() > maxFew {
+			if st.weights == nil || st.weights.In()*st.weights.Out() > maxOther {
 				continue
 			}
-			words, gain := min(s.words, itemWords), 0.0
-			for _, in := range st.in {
-				gain += gibbs.FewGain(st.weights.Out(), gibbs.Chains{Rows: in, Word1: words})
-			}
-			f := &st.few
-			if f.used = gain > 0 && f.weights != nil; f.used {
-				continue
-			}
-			f.saved = max(0, f.saved+gain*float64(sweeps)*float64(s.words)/float64(words))
-			if gain > 0 && f.saved > gibbs.ConvertCycles(st.weights.In(), st.weights.Out()) {
-				f.weights, f.used = kernel.Convert(st.weights), true
+			in, out, words := st.weights.In(), st.weights.Out(), min(s.words, itemWords)
+			st.other = nil
+			for i := range st.others {
+				f := &st.others[i]
+				f.gain = 0
+				if f.kernel == s.b.gibbs.Few() {
+					for _, rows := range st.in {
+						f.gain += gibbs.FewGain(out, gibbs.Chains{Rows: rows, Word1: words})
+					}
+				} else {
+					f.gain = gibbs.StillGain(in, out, words)
+				}
+				f.saved = max(0, f.saved+f.gain*float64(sweeps)*float64(s.words)/float64(words))
+				if f.weights == nil && f.saved > gibbs.ConvertCycles(in, out) {
+					f.weights = f.kernel.Convert(st.weights)
+				}
+				if f.weights != nil && f.gain > 0 && (st.other == nil || f.gain > st.other.gain) {
+					st.other = f
+				}
 			}
 		}
 	}
@@ -315,7 +331,7 @@ func (s *sampler) load(ctx context.Context, n *spin.Network) error {
 				})
 			}
 			f := n.First(st.layer)
-			st.few = fewForm{}
+			st.reset(s.b)
 			if err := s.b.pack(ctx, st.weights, n.Bias[f:f+n.Layers[st.layer]], blocks); err != nil {
 				return err
 			}

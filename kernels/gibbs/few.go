@@ -7,8 +7,13 @@ import "math/bits"
 // results are the same; weights belong to one of the two.
 func (k *Kernel) Few() *Kernel { return few(k.level) }
 
-// Convert returns weights that Few or the kernel that it is of has packed, in
-// the other layout.
+// Still returns the kernel of the same level for few chains and weights that
+// stay as they are for many half steps, or nil where there is none. Its results
+// are the same; its weights take more memory and more time to pack.
+func (k *Kernel) Still() *Kernel { return still(k.level) }
+
+// Convert returns weights that the kernel, its Few or its Still has packed, in
+// the layout of this one.
 func (k *Kernel) Convert(w *Weights) *Weights {
 	to, ok := k.path.(rowCopier)
 	from, ok2 := w.path.(rowCopier)
@@ -46,6 +51,8 @@ const (
 	packCycles  = 1.1 // packing a weight in both directions, less what it takes for Few
 
 	convertCycles = 10 // converting a weight
+
+	stillCycles = 1.0 // making a table from the half that is ready, for every 128 chains
 
 	fewPairCycles = 7.0  // the table of a pair of inputs for 16 units
 	fewRowCycles  = 1.25 // adding a row
@@ -93,6 +100,12 @@ func FewGain(units int, chains ...Chains) float64 {
 	}
 	dense := float64(units) * float64(groups) * (tableCycles + lookCycles*float64(vectors))
 	return dense - fewCycles(units, pairs, rows, 16*vectors)
+}
+
+// StillGain returns about how many cycles Still saves in a half step of words of
+// 64 chains.
+func StillGain(in, out, words int) float64 {
+	return float64(out) * float64((in+group-1)/group) * (tableCycles - stillCycles*float64((words+1)/2))
 }
 
 // group is how many inputs have a table where not few of them are up.

@@ -87,6 +87,9 @@ func TestConvert(t *testing.T) {
 		w := p.step.Weights
 		p.step.Weights = few.Convert(w)
 		p.check(t, few, sc, "converted")
+		still := k.Still()
+		p.step.Weights = still.Convert(p.step.Weights)
+		p.check(t, still, sc, "converted again")
 		back := k.Convert(p.step.Weights)
 		if !slices.Equal(back.data, w.data) || !slices.Equal(back.offset, w.offset) {
 			t.Errorf("%v: weights have changed on the way and back", sh)
@@ -109,6 +112,25 @@ func TestFewGain(t *testing.T) {
 	if FewPackGain(784, 500) <= 0 {
 		t.Error("no gain in packing")
 	}
+}
+
+// Few chains with weights as they are and with tables half of which are ready.
+func BenchmarkStill(b *testing.B) {
+	eachLevelB(b, func(b *testing.B, k *Kernel) {
+		if k.Still() == nil {
+			b.Skip("no path for weights that stay")
+		}
+		for _, chains := range []int{32, 64, 100, 128} {
+			for name, k := range map[string]*Kernel{"any": k, "still": k.Still()} {
+				p := benchProblem(784, 500, chains)
+				p.pack(k)
+				sc := NewScratch()
+				b.Run(fmt.Sprintf("784x500x%d/%s", chains, name), func(b *testing.B) {
+					measure(b, k, 500*float64(chains), 784*500*float64(chains), 0, func() { k.Step(&p.step, sc) })
+				})
+			}
+		}
+	})
 }
 
 // Half steps and sums of an RBM of 784×500 where a share of the inputs is up.

@@ -24,6 +24,9 @@ func eachLevel(t *testing.T, f func(t *testing.T, k *Kernel)) {
 		if k := For(l).Few(); k != nil {
 			t.Run(l.String()+"-few", func(t *testing.T) { f(t, k) })
 		}
+		if k := For(l).Still(); k != nil {
+			t.Run(l.String()+"-still", func(t *testing.T) { f(t, k) })
+		}
 	}
 }
 

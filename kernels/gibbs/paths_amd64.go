@@ -19,3 +19,13 @@ func few(level isa.Level) *Kernel {
 }
 
 var fewKernel = Kernel{isa.AVX512, fewPath{avx512{fewSlab}}}
+
+// still is Kernel.Still of a level.
+func still(level isa.Level) *Kernel {
+	if level < isa.AVX512 {
+		return nil
+	}
+	return &stillKernel
+}
+
+var stillKernel = Kernel{isa.AVX512, sixteenPath{avx512{slab512}}}

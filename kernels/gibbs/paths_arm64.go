@@ -14,3 +14,6 @@ func few(isa.Level) *Kernel { return nil }
 
 // fewScratch is the part of Scratch that lists of spins that are up take.
 type fewScratch struct{}
+
+// still is Kernel.Still of a level.
+func still(isa.Level) *Kernel { return nil }

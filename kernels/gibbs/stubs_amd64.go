@@ -39,6 +39,57 @@ func sums3AVX512(acc *int32, table *int32, index *uint32, groups int, words int,
 //go:noescape
 func sums2AVX512(acc *int32, table *int32, index *uint32, groups int, words int, accStep int, indexStep int, start *int32)
 
+// sums16x2AVX512 adds, for two units and the first 2 vectors of a word's chains, the sums of five inputs of groups to acc ([unit][64]), or to
+// the two values of start when it is not nil. tables has 16 sums of four inputs for both units of
+// each group, fifths the fifth input's; active are the numbers of the groups, index the indices of
+// one after the other. accStep and indexStep are the bytes from one word to the next.
+//
+//go:noescape
+func sums16x2AVX512(acc *int32, tables *int32, fifths *int32, active *int32, groups int, index *uint32, accStep int, indexStep int, start *int32)
+
+// sums16x3AVX512 adds, for two units and the first 3 vectors of a word's chains, the sums of five inputs of groups to acc ([unit][64]), or to
+// the two values of start when it is not nil. tables has 16 sums of four inputs for both units of
+// each group, fifths the fifth input's; active are the numbers of the groups, index the indices of
+// one after the other. accStep and indexStep are the bytes from one word to the next.
+//
+//go:noescape
+func sums16x3AVX512(acc *int32, tables *int32, fifths *int32, active *int32, groups int, index *uint32, accStep int, indexStep int, start *int32)
+
+// sums16x4AVX512 adds, for two units and the first 4 vectors of a word's chains, the sums of five inputs of groups to acc ([unit][64]), or to
+// the two values of start when it is not nil. tables has 16 sums of four inputs for both units of
+// each group, fifths the fifth input's; active are the numbers of the groups, index the indices of
+// one after the other. accStep and indexStep are the bytes from one word to the next.
+//
+//go:noescape
+func sums16x4AVX512(acc *int32, tables *int32, fifths *int32, active *int32, groups int, index *uint32, accStep int, indexStep int, start *int32)
+
+// sums16x6AVX512 adds, for two units and the first 4 vectors of a word's chains and 2
+// // of the next one's, the sums of five inputs of groups to acc ([unit][64]), or to
+// the two values of start when it is not nil. tables has 16 sums of four inputs for both units of
+// each group, fifths the fifth input's; active are the numbers of the groups, index the indices of
+// one after the other. accStep and indexStep are the bytes from one word to the next.
+//
+//go:noescape
+func sums16x6AVX512(acc *int32, tables *int32, fifths *int32, active *int32, groups int, index *uint32, accStep int, indexStep int, start *int32)
+
+// sums16x7AVX512 adds, for two units and the first 4 vectors of a word's chains and 3
+// // of the next one's, the sums of five inputs of groups to acc ([unit][64]), or to
+// the two values of start when it is not nil. tables has 16 sums of four inputs for both units of
+// each group, fifths the fifth input's; active are the numbers of the groups, index the indices of
+// one after the other. accStep and indexStep are the bytes from one word to the next.
+//
+//go:noescape
+func sums16x7AVX512(acc *int32, tables *int32, fifths *int32, active *int32, groups int, index *uint32, accStep int, indexStep int, start *int32)
+
+// sums16x8AVX512 adds, for two units and the first 4 vectors of a word's chains and 4
+// // of the next one's, the sums of five inputs of groups to acc ([unit][64]), or to
+// the two values of start when it is not nil. tables has 16 sums of four inputs for both units of
+// each group, fifths the fifth input's; active are the numbers of the groups, index the indices of
+// one after the other. accStep and indexStep are the bytes from one word to the next.
+//
+//go:noescape
+func sums16x8AVX512(acc *int32, tables *int32, fifths *int32, active *int32, groups int, index *uint32, accStep int, indexStep int, start *int32)
+
 // philoxAVX512 writes the high 16 bits of the draws of 64 chains for groups of eight
 // units: random[group][unit][chain]. What depends on the group alone after two rounds is
 // in uniform, what depends on the chain alone is made here and kept in tmp (768 bytes).

@@ -16,6 +16,9 @@ func main() {
 	for _, vectors := range []int{4, 3, 2} {
 		sums5(vectors)
 	}
+	for _, v := range [][2]int{{2, 0}, {3, 0}, {4, 0}, {4, 2}, {4, 3}, {4, 4}} {
+		sums16(v[0], v[1])
+	}
 	philox512()
 	for _, v := range []string{"Shift", "One", "Each"} {
 		accept512(v)
