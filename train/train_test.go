@@ -471,6 +471,10 @@ func TestResume(t *testing.T) {
 		"pt":       func(c *train.Config) { c.Algorithm, c.Temperatures, c.Hottest = "pt", 3, 10 },
 		"binary":   func(c *train.Config) { c.Units, c.Schedule = modelfile.Binary, train.Schedule{Kind: "linear"} },
 		"patience": func(c *train.Config) { c.Patience, c.Epochs = 2, 30 },
+		"all":      func(c *train.Config) { c.Couplings, c.Momentum, c.K, c.Chains = "all", 0.5, 2, 70 },
+		"visible":  func(c *train.Config) { c.Couplings, c.Temperature, c.Patience = "visible", 2, 3 },
+		"hidden":   func(c *train.Config) { c.Couplings, c.WeightDecay, c.L1 = "hidden", 0.01, 0.001 },
+		"exact":    func(c *train.Config) { c.Couplings, c.Hidden, c.ExactGradient, c.Epochs = "all", 3, true, 20 },
 	} {
 		c := config()
 		edit(&c)
