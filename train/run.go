@@ -152,6 +152,9 @@ func (r *run) check() error {
 	if c.Patience > 0 && r.o.Validation == nil {
 		return fmt.Errorf("--patience %d: early stopping wants --validation FILE", c.Patience)
 	}
+	if c.Patience > 0 && (c.Couplings == "hidden" || c.Couplings == "all") && 1<<min(c.Hidden, 30) > monitorTerms {
+		return fmt.Errorf("--patience %d: %d hidden units coupled to each other cannot be summed out for a validation score", c.Patience, c.Hidden)
+	}
 	if v := r.o.Validation; v != nil && v.Width() != r.data.Width() {
 		return fmt.Errorf("validation data have %d units, the training data %d", v.Width(), r.data.Width())
 	}
