@@ -98,8 +98,7 @@ func prepare(dir string, resume bool, log func(string, ...any)) (*checkpoint, er
 		}
 		return nil, nil
 	}
-	var broken error
-	for _, path := range list {
+	for i, path := range list {
 		c, err := readCheckpoint(path)
 		if err == nil {
 			return c, nil
@@ -107,10 +106,12 @@ func prepare(dir string, resume bool, log func(string, ...any)) (*checkpoint, er
 		if newer := (*newerError)(nil); errors.As(err, &newer) {
 			return nil, err
 		}
+		if i == len(list)-1 {
+			return nil, fmt.Errorf("%w: no checkpoint in %s is whole, want another folder", err, dir)
+		}
 		log("%v: trying the one before it", err)
-		broken = err
 	}
-	return nil, broken
+	return nil, nil
 }
 
 // tensors returns what a checkpoint stores beside its metadata.

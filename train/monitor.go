@@ -53,6 +53,10 @@ const (
 	monitorStates = 1 << 22 // most terms ln 2cosh for an exact log Z in every epoch
 	monitorTerms  = 1 << 11 // most states of coupled hidden units to sum out of each of them
 	pageEvery     = 2 * time.Second
+
+	// A model whose pseudo-log-likelihood is so many times that of fair coins
+	// has diverged, though its weights fit fixed point.
+	worst = 10
 )
 
 // monitor measures a run and keeps its metrics file and page.
@@ -177,6 +181,9 @@ func (m *monitor) likelihoods(ctx context.Context, q *marginal, line *Metrics) e
 	}
 	if math.IsNaN(free) || math.IsInf(free, 0) {
 		return &backend.DivergedError{Step: line.Step, Reason: fmt.Errorf("the free energy of the data is %v", free)}
+	}
+	if coins := -math.Ln2 * float64(q.q.Layers[0]); pseudo < worst*coins {
+		return &backend.DivergedError{Step: line.Step - 1, Reason: fmt.Errorf("the pseudo-log-likelihood is %.6g, and %.6g for fair coins", pseudo, coins)}
 	}
 	line.PseudoLogLikelihood, line.FreeEnergy, line.score = &pseudo, &free, pseudo
 	if m.validation != nil {

@@ -622,6 +622,21 @@ func TestDivergence(t *testing.T) {
 	if list, _ := filepath.Glob(filepath.Join(dir, "checkpoint-*")); diverged.Step > 0 && len(list) == 0 {
 		t.Error("no checkpoint is left")
 	}
+	// Weights that go up and down within fixed point are noticed by what the
+	// model says of the data, before the next checkpoint.
+	c = config()
+	c.Rate, c.Epochs = 20, 50
+	dir = t.TempDir()
+	_, err = train.Run(context.Background(), open(t), c, set(t, 103, 11), train.Options{Dir: dir, CheckpointSteps: 6})
+	if !errors.As(err, &diverged) || !strings.Contains(err.Error(), "pseudo-log-likelihood") {
+		t.Fatalf("a rate of 20 gives %v", err)
+	}
+	list, _ := filepath.Glob(filepath.Join(dir, "checkpoint-*"))
+	for _, path := range list {
+		if path > filepath.Join(dir, fmt.Sprintf("checkpoint-%012d", diverged.Step+1)) {
+			t.Errorf("diverged in step %d, and left %s", diverged.Step, path)
+		}
+	}
 }
 
 // A disk that cannot be written to is an error, and what is there stays.
