@@ -548,6 +548,29 @@ func TestSameEverywhere(t *testing.T) {
 	same(t, "ref and cpu", one, two)
 }
 
+// Data that do not fit the memory they may take lie on the disk, and train the
+// same model.
+func TestDataOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.txt")
+	var rows strings.Builder
+	row := make([]uint64, 1)
+	s := set(t, 103, 11)
+	for i := range 103 {
+		check(t, s.Fill(row, i, 0))
+		fmt.Fprintf(&rows, "%011b\n", row[0])
+	}
+	check(t, os.WriteFile(path, []byte(rows.String()), 0o666))
+	var dirs []string
+	for _, limit := range []int64{0, 64} { // bytes: 8 of 103 rows
+		d, err := data.Load(path, data.Options{MemoryLimit: limit, TempDir: t.TempDir()})
+		check(t, err)
+		defer d.Close()
+		dirs = append(dirs, t.TempDir())
+		fit(t, open(t), config(), train.Fixed{Set: d}, train.Options{Dir: dirs[len(dirs)-1]})
+	}
+	same(t, "data on disk", dirs[0], dirs[1])
+}
+
 // Broken checkpoints are named and the one before is used; what cannot be
 // resumed is refused in one line.
 func TestCheckpointsRefused(t *testing.T) {
