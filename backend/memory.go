@@ -10,7 +10,7 @@ import (
 // beforehand, since a Go program that runs out of memory just ends. Where the
 // limit is not known there is no error.
 func CheckMemory(what string, bytes float64) error {
-	if have := availableMemory(); have > 0 && bytes > have {
+	if have := AvailableMemory(); have > 0 && bytes > have {
 		return fmt.Errorf("%s would take %.3g GB of memory, and %.3g GB can be had: %w", what, bytes/1e9, have/1e9, syscall.ENOMEM)
 	}
 	return nil
@@ -19,7 +19,7 @@ func CheckMemory(what string, bytes float64) error {
 // CheckFit is CheckMemory for n things that take some bytes each beside a fixed
 // number of bytes. The error says how many would fit.
 func CheckFit(n int, things string, each float64, of string, fixed float64) error {
-	have := availableMemory()
+	have := AvailableMemory()
 	if have <= 0 || fixed+float64(n)*each <= have {
 		return nil
 	}

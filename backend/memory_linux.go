@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// availableMemory returns how many bytes this process may still take: what the
+// AvailableMemory returns how many bytes this process may still take: what the
 // machine has free, within the limits set on the process and its control
 // group; 0 if unknown.
-func availableMemory() float64 {
+func AvailableMemory() float64 {
 	have := 0.0
 	limit := func(bytes float64) {
 		if bytes > 0 && (have == 0 || bytes < have) {

@@ -2,5 +2,5 @@
 
 package backend
 
-// availableMemory is not known here.
-func availableMemory() float64 { return 0 }
+// AvailableMemory is not known here: 0.
+func AvailableMemory() float64 { return 0 }

@@ -19,7 +19,7 @@ func TestCheckMemory(t *testing.T) {
 	}
 	spec := SamplerSpec{Network: quantizedRBM(t), Chains: 1 << 30}
 	spec.FirstChain = 0
-	if availableMemory() > 0 && availableMemory() < 1e11 {
+	if AvailableMemory() > 0 && AvailableMemory() < 1e11 {
 		if err := spec.Check(); !errors.Is(err, syscall.ENOMEM) {
 			t.Errorf("2³⁰ chains of 2000 units: %v, want ENOMEM", err)
 		}

@@ -94,33 +94,42 @@ func (b *Boltzmann) Model() *spin.Net[float32] { return b.model }
 // Gradient runs both phases for K sweeps and returns the gradient that they
 // have measured.
 func (b *Boltzmann) Gradient(ctx context.Context) (*Gradient, error) {
-	for _, phase := range []struct {
-		s backend.Sampler
-		m *backend.Moments
-	}{{b.clamped, &b.data}, {b.free, &b.chains}} {
-		if err := phase.s.ResetMoments(); err != nil {
-			return nil, err
-		}
-		if err := phase.s.Sweep(ctx, b.c.K); err != nil {
-			return nil, err
-		}
-		if err := phase.s.Moments(phase.m); err != nil {
-			return nil, err
-		}
+	if err := measure(ctx, b.clamped, b.c.K, &b.data); err != nil {
+		return nil, err
 	}
-	fd, fm := b.beta/float64(b.data.Samples), b.beta/float64(b.chains.Samples)
-	difference := func(d, m []int64) []float64 {
+	if err := measure(ctx, b.free, b.c.K, &b.chains); err != nil {
+		return nil, err
+	}
+	return difference(&b.data, &b.chains, b.beta), nil
+}
+
+// measure runs a phase for k sweeps and reads what it has added up.
+func measure(ctx context.Context, s backend.Sampler, k int, m *backend.Moments) error {
+	if err := s.ResetMoments(); err != nil {
+		return err
+	}
+	if err := s.Sweep(ctx, k); err != nil {
+		return err
+	}
+	return s.Moments(m)
+}
+
+// difference returns β times the moments of the clamped phase less those of the
+// free one.
+func difference(clamped, free *backend.Moments, beta float64) *Gradient {
+	fd, fm := beta/float64(clamped.Samples), beta/float64(free.Samples)
+	minus := func(d, m []int64) []float64 {
 		g := make([]float64, len(d))
 		for i := range g {
 			g[i] = float64(float64(d[i])*fd) - float64(float64(m[i])*fm)
 		}
 		return g
 	}
-	g := &Gradient{Bias: difference(b.data.Means, b.chains.Means)}
-	for k := range b.data.Edges {
-		g.Blocks = append(g.Blocks, difference(b.data.Edges[k], b.chains.Edges[k]))
+	g := &Gradient{Bias: minus(clamped.Means, free.Means)}
+	for k := range clamped.Edges {
+		g.Blocks = append(g.Blocks, minus(clamped.Edges[k], free.Edges[k]))
 	}
-	return g, nil
+	return g
 }
 
 // Step runs both phases and moves the model up the gradient by rate. A
@@ -131,18 +140,7 @@ func (b *Boltzmann) Step(ctx context.Context, rate float64) error {
 	if err != nil {
 		return err
 	}
-	for u, x := range g.Bias {
-		b.model.Bias[u] = float32(math.FMA(rate, x, float64(b.model.Bias[u])))
-	}
-	for k, gk := range g.Blocks {
-		w := b.model.Blocks[k].W
-		for i, x := range gk {
-			// The diagonal of a block inside a layer stays zero.
-			if w := &w[i]; *w != 0 || !b.diagonal(k, i) {
-				*w = float32(math.FMA(rate, x, float64(*w)))
-			}
-		}
-	}
+	ascend(b.model, nil, g, backend.Update{WeightRate: rate, BiasRate: rate})
 	q, err := spin.Quantize(b.model)
 	if err != nil {
 		return &backend.DivergedError{Step: step / uint64(b.c.K), Reason: err}
@@ -153,13 +151,54 @@ func (b *Boltzmann) Step(ctx context.Context, rate float64) error {
 	return b.free.SetNetwork(q)
 }
 
+// ascend moves a model up a gradient. With w a coupling or bias, and decay and
+// L1 for couplings alone,
+//
+//	g = fma(−WeightDecay, w, g);  g = g − L1·sign(w)
+//	x = fma(Momentum, velocity, rate·g)
+//	w ← float32(w + x),  velocity ← float32(x)
+//
+// The velocities are those of all blocks, as they are stored, and of the biases;
+// nil stands for no momentum. The diagonal of a block inside a layer stays zero.
+func ascend(m *spin.Net[float32], velocity []float32, g *Gradient, u backend.Update) {
+	at := 0
+	move := func(w *float32, g, rate float64) {
+		x := float64(rate * g)
+		if velocity != nil {
+			x = math.FMA(u.Momentum, float64(velocity[at]), x)
+			velocity[at] = float32(x)
+		}
+		*w = float32(float64(*w) + x)
+	}
+	for k, gk := range g.Blocks {
+		w := m.Blocks[k].W
+		for i, x := range gk {
+			if w[i] != 0 || !diagonal(m, k, i) {
+				x = math.FMA(-u.WeightDecay, float64(w[i]), x)
+				switch {
+				case w[i] > 0:
+					x -= u.L1
+				case w[i] < 0:
+					x += u.L1
+				}
+				move(&w[i], x, u.WeightRate)
+			}
+			at++
+		}
+	}
+	for i, x := range g.Bias {
+		move(&m.Bias[i], x, u.BiasRate)
+		at++
+	}
+}
+
 // diagonal reports whether entry i of a block couples a unit to itself.
-func (b *Boltzmann) diagonal(block, i int) bool {
-	blk := &b.model.Blocks[block]
-	if blk.A != blk.B || blk.Sparse() {
+func diagonal(m *spin.Net[float32], block, i int) bool {
+	b := &m.Blocks[block]
+	if b.A != b.B || b.Sparse() {
 		return false
 	}
-	n := b.model.Layers[blk.A]
+	n := m.Layers[b.A]
 	return i/n == i%n
 }
 

@@ -37,6 +37,7 @@ type meta struct {
 	Config  Config  `json:"config"`
 	Data    string  `json:"data"` // digest
 	Visible int     `json:"visible"`
+	Rows    int     `json:"rows,omitempty"` // of the data, with couplings inside layers
 	Step    uint64  `json:"step"`
 	Seconds float64 `json:"seconds"`
 	// Best is the epoch that early stopping returns to, 0 for none.
@@ -97,8 +98,7 @@ func prepare(dir string, resume bool, log func(string, ...any)) (*checkpoint, er
 		}
 		return nil, nil
 	}
-	var broken error
-	for _, path := range list {
+	for i, path := range list {
 		c, err := readCheckpoint(path)
 		if err == nil {
 			return c, nil
@@ -106,10 +106,12 @@ func prepare(dir string, resume bool, log func(string, ...any)) (*checkpoint, er
 		if newer := (*newerError)(nil); errors.As(err, &newer) {
 			return nil, err
 		}
+		if i == len(list)-1 {
+			return nil, fmt.Errorf("%w: no checkpoint in %s is whole, want another folder", err, dir)
+		}
 		log("%v: trying the one before it", err)
-		broken = err
 	}
-	return nil, broken
+	return nil, nil
 }
 
 // tensors returns what a checkpoint stores beside its metadata.
@@ -117,10 +119,9 @@ func (c *checkpoint) tensors() []safetensors.Data {
 	s := &c.state
 	v, h := s.Model.Layers[0], s.Model.Layers[1]
 	list := []safetensors.Data{
-		safetensors.Of("W", s.Model.Blocks[0].W, v, h),
-		safetensors.Of("b", s.Model.Bias[:v], v), safetensors.Of("c", s.Model.Bias[v:], h),
 		safetensors.Of("offset.visible", s.VisibleOffset, v), safetensors.Of("offset.hidden", s.HiddenOffset, h),
 	}
+	list = append(list, parametersOf("", s.Model)...)
 	if len(s.Velocity) > 0 {
 		list = append(list, safetensors.Of("velocity", s.Velocity, len(s.Velocity)))
 	}
@@ -129,8 +130,24 @@ func (c *checkpoint) tensors() []safetensors.Data {
 		list = append(list, safetensors.Of(fmt.Sprintf("chains.%d", r), b.Bits, b.Units, b.Words))
 	}
 	if c.best.model != nil {
-		list = append(list, safetensors.Of("best.W", c.best.model.Blocks[0].W, v, h),
-			safetensors.Of("best.b", c.best.model.Bias[:v], v), safetensors.Of("best.c", c.best.model.Bias[v:], h))
+		list = append(list, parametersOf("best.", c.best.model)...)
+	}
+	return list
+}
+
+// insideNames are the tensors of the couplings inside layers.
+var insideNames = [2]string{"W.visible", "W.hidden"}
+
+// parametersOf returns the tensors of a model.
+func parametersOf(prefix string, m *spin.Net[float32]) []safetensors.Data {
+	v, h := m.Layers[0], m.Layers[1]
+	list := []safetensors.Data{
+		safetensors.Of(prefix+"W", m.Blocks[0].W, v, h),
+		safetensors.Of(prefix+"b", m.Bias[:v], v), safetensors.Of(prefix+"c", m.Bias[v:], h),
+	}
+	for k := range m.Blocks[1:] {
+		b := &m.Blocks[1+k]
+		list = append(list, safetensors.Of(prefix+insideNames[b.A], b.W, m.Layers[b.A], m.Layers[b.A]))
 	}
 	return list
 }
@@ -185,7 +202,7 @@ func readCheckpoint(path string) (*checkpoint, error) {
 		return nil, &newerError{path, m["format"]}
 	}
 	c := &checkpoint{path: path}
-	c.meta.Config.Temperature = 1 // of checkpoints that do not say
+	c.meta.Config.Temperature, c.meta.Config.Couplings = 1, "between" // of checkpoints that do not say
 	if err := json.Unmarshal([]byte(m["run"]), &c.meta); err != nil {
 		return nil, broken("%v", err)
 	}
@@ -196,11 +213,14 @@ func readCheckpoint(path string) (*checkpoint, error) {
 	read := reader{f: f}
 	c.state = backend.TrainerState{
 		Step:          c.meta.Step,
-		Model:         read.model("", v, h),
+		Model:         read.model("", v, &c.meta.Config),
 		VisibleOffset: read64(&read, "offset.visible", v), HiddenOffset: read64(&read, "offset.hidden", h),
 	}
 	if _, ok := f.Lookup("velocity"); ok {
-		c.state.Velocity = read32(&read, "velocity", v*h+v+h)
+		if c.state.Model == nil {
+			return nil, broken("%v", read.err)
+		}
+		c.state.Velocity = read32(&read, "velocity", parameters(c.state.Model))
 	}
 	temperatures := 1
 	if c.meta.Config.Algorithm == "pt" {
@@ -210,10 +230,13 @@ func readCheckpoint(path string) (*checkpoint, error) {
 		for r := range temperatures {
 			c.state.Chains = append(c.state.Chains, read.chains(fmt.Sprintf("chains.%d", r), v+h, c.meta.Config.Chains))
 		}
+		if c.meta.Config.general() {
+			c.state.Chains = append(c.state.Chains, read.chains("chains.1", h, c.meta.Rows))
+		}
 	}
 	c.best = best{epoch: c.meta.Best, score: c.meta.BestScore}
 	if c.meta.Best > 0 {
-		c.best.model = read.model("best.", v, h)
+		c.best.model = read.model("best.", v, &c.meta.Config)
 	}
 	if read.err != nil {
 		return nil, broken("%v", read.err)
@@ -255,12 +278,17 @@ func readTensor[T safetensors.Element](r *reader, name string, n int) []T {
 func read32(r *reader, name string, n int) []float32 { return readTensor[float32](r, name, n) }
 func read64(r *reader, name string, n int) []float64 { return readTensor[float64](r, name, n) }
 
-func (r *reader) model(prefix string, v, h int) *spin.Net[float32] {
+func (r *reader) model(prefix string, v int, c *Config) *spin.Net[float32] {
+	h := c.Hidden
 	if v < 1 || h < 1 || v > math.MaxInt32 || h > math.MaxInt32 {
 		r.err = fmt.Errorf("a model of %d and %d units", v, h)
 	}
-	w, b, c := read32(r, prefix+"W", v*h), read32(r, prefix+"b", v), read32(r, prefix+"c", h)
-	return spin.RBM(v, h, w, b, c)
+	w, bv, bh := read32(r, prefix+"W", v*h), read32(r, prefix+"b", v), read32(r, prefix+"c", h)
+	m := spin.RBM(v, h, w, bv, bh)
+	for _, l := range c.inside(v) {
+		m.Blocks = append(m.Blocks, spin.Block[float32]{A: l[0], B: l[0], W: read32(r, prefix+insideNames[l[0]], l[1]*l[1])})
+	}
+	return m
 }
 
 func (r *reader) chains(name string, units, chains int) spin.Batch {
@@ -303,6 +331,9 @@ func (r *run) writeCheckpoint(step uint64, state backend.TrainerState) error {
 			Seconds: r.seconds + time.Since(r.started).Seconds(), Best: r.best.epoch, BestScore: r.best.score,
 		},
 		state: state, best: r.best,
+	}
+	if r.machine != nil {
+		c.meta.Rows = len(r.machine.hidden) / ((r.Hidden + 63) / 64)
 	}
 	if err := c.write(); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 // kept in checkpoints and compared on resuming.
 type Config struct {
 	Hidden    int             `json:"hidden"`
+	Couplings string          `json:"couplings"` // between the layers, and inside: visible, hidden or all
 	Units     modelfile.Units `json:"units"`     // what rate, decay and initial width refer to
 	Algorithm string          `json:"algorithm"` // cd, pcd or pt
 	K         int             `json:"k"`         // sweeps in a step
@@ -46,7 +47,7 @@ type Config struct {
 // Default returns the configuration that the flags of the command begin with.
 func Default() Config {
 	return Config{
-		Hidden: 500, Units: modelfile.Spin, Algorithm: "pcd", K: 1, Batch: 100, Epochs: 50, Seed: 1,
+		Hidden: 500, Couplings: "between", Units: modelfile.Spin, Algorithm: "pcd", K: 1, Batch: 100, Epochs: 50, Seed: 1,
 		Rate: 0.05, Schedule: Schedule{Kind: "constant"}, OffsetRate: 0.01, Temperature: 1, Temperatures: 10, InitWidth: 0.01,
 	}
 }
@@ -96,7 +97,36 @@ func (c *Config) Check() error {
 	case c.Tied && c.Center:
 		return fmt.Errorf("--center: a model with --tied weights has no biases to centre")
 	}
+	if c.general() {
+		if err := c.checkGeneral(); err != nil {
+			return err
+		}
+	}
 	return c.Schedule.check()
+}
+
+// general reports whether units are coupled inside layers, too: a Boltzmann
+// machine that is not restricted.
+func (c *Config) general() bool { return c.Couplings != "between" }
+
+// checkGeneral reports what machines with couplings inside layers cannot have.
+func (c *Config) checkGeneral() error {
+	want := func(flag string, v any, want string) error {
+		return fmt.Errorf("--%s %v: want %s with --couplings %s", flag, v, want, c.Couplings)
+	}
+	switch {
+	case c.Couplings != "visible" && c.Couplings != "hidden" && c.Couplings != "all":
+		return fmt.Errorf("--couplings %s: want between, visible, hidden or all", c.Couplings)
+	case c.Algorithm != "pcd":
+		return want("algorithm", c.Algorithm, "pcd")
+	case c.Units != modelfile.Spin:
+		return want("units", c.Units, "spin")
+	case c.Tied:
+		return want("tied", c.Tied, "false")
+	case c.Center:
+		return want("center", c.Center, "false")
+	}
+	return nil
 }
 
 // algorithm returns the backend's name of the algorithm of a checked

@@ -14,6 +14,13 @@ import (
 // layer times units of the larger.
 const maxExactGradient = 1 << 24
 
+// maxExactMachine bounds the same with couplings inside layers: states of all
+// units times pairs of units; maxExactUnits is how many units that allows.
+const (
+	maxExactMachine = 1 << 26
+	maxExactUnits   = 17
+)
+
 // exactBits is the logarithm of the number of configurations and chains that
 // exact moments are said to come from, so that they become integers: their
 // resolution is 2⁻⁵² for what hidden means enter and 2⁻³⁰ for visible moments.
@@ -27,8 +34,11 @@ type exactData struct {
 	weight []float64
 }
 
-func newExactData(s Source, hidden int) (*exactData, error) {
-	v := s.Width()
+func newExactData(s Source, c *Config) (*exactData, error) {
+	v, hidden := s.Width(), c.Hidden
+	if n := v + hidden; c.general() && (n > 24 || n*n<<n > maxExactMachine) {
+		return nil, fmt.Errorf("--exact-gradient: %d visible and %d hidden units, want at most %d in all with --couplings %s", v, hidden, maxExactUnits, c.Couplings)
+	}
 	if small := min(v, hidden); small > 24 || max(v, hidden)<<small > maxExactGradient {
 		return nil, fmt.Errorf("--exact-gradient: %d visible and %d hidden units have too many states: want at most 2²⁴ states times units", v, hidden)
 	}
@@ -56,6 +66,19 @@ func newExactData(s Source, hidden int) (*exactData, error) {
 		d.weight[k] /= float64(s.Rows())
 	}
 	return d, nil
+}
+
+// visible returns the probabilities of the visible states, unit i in bit i.
+func (d *exactData) visible() []float64 {
+	p := make([]float64, 1<<d.v)
+	for k, s := range d.states {
+		v := 0
+		for i, x := range s {
+			v |= int(x+1) / 2 << i
+		}
+		p[v] = d.weight[k]
+	}
+	return p
 }
 
 // moments are ⟨v⟩, ⟨h⟩ and ⟨v h⟩.
@@ -169,6 +192,10 @@ func (r *run) exactStep() error {
 		return err
 	}
 	n := r.state.Model
+	if r.machine != nil {
+		r.machine.g = exactGradient(n, r.exact.visible())
+		return nil
+	}
 	d := r.exact.moments(n)
 	m, _ := modelMoments(n)
 	scale := exactBits
@@ -193,5 +220,5 @@ func (r *run) exactStep() error {
 		d.vh[k] -= m.vh[k]
 	}
 	round(s.Pairs, d.vh, scale+spin.MeanBits)
-	return r.trainer.SetStatistics(&s)
+	return r.rbm.SetStatistics(&s)
 }

@@ -18,11 +18,11 @@ import (
 // normal returns a number from a distribution of mean 0 and variance 1 that is
 // close to the normal one: the sum of twelve uniform numbers (Irwin and Hall).
 // It is exact arithmetic and so the same on every machine. Stream philox.Init,
-// sweeps from 2⁶³ on.
-func normal(key philox.Key, i, a uint32) float64 {
+// sweeps from 2⁶³ on, four for each block of couplings.
+func normal(key philox.Key, block uint64, i, a uint32) float64 {
 	sum := uint64(0)
 	for j := range uint64(3) {
-		for _, w := range philox.Block(philox.Counter(philox.Init, a, i, 1<<63|j), key) {
+		for _, w := range philox.Block(philox.Counter(philox.Init, a, i, 1<<63|block<<2|j), key) {
 			sum += uint64(w)
 		}
 	}
@@ -56,6 +56,14 @@ func initial(ctx context.Context, c *Config, visible int, sums []int64, rows int
 	if c.Batch+c.Chains > backend.JointChains || c.Algorithm == "cd" && 2*c.Batch > backend.JointChains {
 		perWeight += 8 // sums of large batches
 	}
+	if c.general() {
+		// Both phases have the weights twice in fixed point and twice as sums.
+		inside := 0.0
+		for _, n := range c.inside(visible) {
+			inside += float64(n[1]) * float64(n[1])
+		}
+		perWeight = machineBytes * (1 + inside/(float64(visible)*float64(c.Hidden)))
+	}
 	if err := backend.CheckMemory(fmt.Sprintf("training %d×%d weights", visible, c.Hidden), perWeight*float64(visible)*float64(c.Hidden)); err != nil {
 		return nil, err
 	}
@@ -77,7 +85,7 @@ func initial(ctx context.Context, c *Config, visible int, sums []int64, rows int
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < visible && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				for a := range c.Hidden {
-					m.W[i*c.Hidden+a] = float32(width * normal(key, uint32(i), uint32(a)))
+					m.W[i*c.Hidden+a] = float32(width * normal(key, 0, uint32(i), uint32(a)))
 				}
 			}
 		})
@@ -93,5 +101,8 @@ func initial(ctx context.Context, c *Config, visible int, sums []int64, rows int
 		m.B[i] = float32(b)
 	}
 	net, _, err := spinModel(m)
+	if err == nil && c.general() {
+		lateral(c, net, width)
+	}
 	return net, err
 }

@@ -54,8 +54,9 @@ func softplus(x float64) float64 { return fmath.LnCosh2(x/2) + x/2 }
 // blockBits is the logarithm of the number of states whose sum one process makes.
 const blockBits = 12
 
-// ExactLogZ returns ln Z of an RBM of ±1 units by summing over all states of
-// its smaller layer, the other summed out in each: Z = Σ_h e^(−F(h)).
+// ExactLogZ returns ln Z of an RBM, or of a machine with couplings inside layers,
+// of ±1 units by summing over all states of one layer, the other summed out in
+// each: Z = Σ_h e^(−F(h)).
 func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float64, error) {
 	return ExactLogZOnRanks(ctx, be, q, comm.One())
 }
@@ -64,14 +65,12 @@ func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float6
 // group, in blocks of 4096 whose sums are added up in their order: all processes
 // have the same result, however many there are.
 func ExactLogZOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, g comm.Group) (float64, error) {
-	given := 0
-	if q.Layers[1] < q.Layers[0] {
-		given = 1
+	m := newMarginal(q)
+	given, terms := m.cheapest()
+	if math.IsInf(terms, 1) {
+		return 0, errors.New("exact log Z: " + WantExact(q))
 	}
 	n := q.Layers[given]
-	if n > MaxExactUnits {
-		return 0, fmt.Errorf("the smaller layer has %d units, want at most %d for an exact log Z", n, MaxExactUnits)
-	}
 	low := min(n, blockBits)
 	states := spin.NewBatch(n, 1<<low)
 	for c := range states.Chains {
@@ -92,7 +91,7 @@ func ExactLogZOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, 
 				row[w] = word
 			}
 		}
-		if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1 - given, States: states}, f); err != nil {
+		if err := m.free(ctx, be, given, states, f); err != nil {
 			return 0, err
 		}
 		var z logSum
@@ -126,13 +125,17 @@ func MeanFreeEnergyOnRanks(ctx context.Context, be backend.Backend, q *spin.Netw
 	sum, square := 0.0, 0.0
 	var first float64
 	own := make([]float64, at)
+	m := newMarginal(q)
+	if !m.sums(0) {
+		return 0, 0, fmt.Errorf("free energies: %d hidden units coupled to each other, want at most %d", q.Layers[1], maxSummed)
+	}
 	for round := 0; round < s.Rows(); round += at * g.Size() {
 		if from := round + at*g.Rank(); from < s.Rows() {
 			b, err := Load(s, from, min(s.Rows(), from+at), 0)
 			if err != nil {
 				return 0, 0, err
 			}
-			if err := be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1, States: b}, own[:b.Chains]); err != nil {
+			if err := m.free(ctx, be, 0, b, own[:b.Chains]); err != nil {
 				return 0, 0, err
 			}
 		}
@@ -439,6 +442,26 @@ func (w *walk) set(s backend.Sampler, visible *spin.Batch) error {
 	return s.SetState(all)
 }
 
+// joint returns E of the chains' states at points a and b of the path, as
+// energies does F.
+func (w *walk) joint(ctx context.Context, a, b uint32, f []float64) error {
+	n := len(f) / 2
+	e := make([]int64, n)
+	if err := w.be.Energy(ctx, backend.EnergyJob{Network: w.q, States: w.state}, e); err != nil {
+		return err
+	}
+	for c := range n {
+		base := int64(0)
+		for u, x := range w.base {
+			base -= int64(x) * int64(w.state.Spin(u, c))
+		}
+		for k, m := range []uint32{a, b} {
+			f[k*n+c] = math.Ldexp(math.FMA(float64(m), float64(e[c]-base), math.Ldexp(float64(base), 24)), -24-int(w.q.Frac))
+		}
+	}
+	return nil
+}
+
 // energies returns F at points a and b of the path for the chains' visible
 // units: f[0:chains] at a, the rest at b.
 func (w *walk) energies(ctx context.Context, s backend.Sampler, a, b uint32, f []float64) error {
@@ -447,6 +470,9 @@ func (w *walk) energies(ctx context.Context, s backend.Sampler, a, b uint32, f [
 	}
 	if err := s.State(w.state); err != nil {
 		return err
+	}
+	if backend.CheckRBM(w.q) != nil { // nothing can be summed out
+		return w.joint(ctx, a, b, f)
 	}
 	return w.be.FreeEnergy(ctx, backend.FreeEnergyJob{
 		Network: w.q, Summed: 1, States: w.state.Rows(0, w.q.Layers[0]), Base: w.base, Mix: []uint32{a, b},

@@ -25,10 +25,11 @@ type Metrics struct {
 
 	// PseudoLogLikelihood is the mean of Σ_i ln p(v_i | all others) over a part
 	// of the training data, estimated from one unit of each configuration.
-	PseudoLogLikelihood float64 `json:"pseudo_log_likelihood"`
+	// It and free energies are left out where hidden units cannot be summed out.
+	PseudoLogLikelihood *float64 `json:"pseudo_log_likelihood,omitempty"`
 	// FreeEnergy is the mean over that part; its difference to that over as
 	// many held-out configurations, the gap, grows when a model learns by heart.
-	FreeEnergy           float64  `json:"free_energy"`
+	FreeEnergy           *float64 `json:"free_energy,omitempty"`
 	ValidationFreeEnergy *float64 `json:"validation_free_energy,omitempty"`
 	FreeEnergyGap        *float64 `json:"free_energy_gap,omitempty"`
 	ValidationPseudo     *float64 `json:"validation_pseudo_log_likelihood,omitempty"`
@@ -38,7 +39,7 @@ type Metrics struct {
 	LogLikelihood           *float64 `json:"log_likelihood,omitempty"`
 	ValidationLogLikelihood *float64 `json:"validation_log_likelihood,omitempty"`
 
-	WeightScale   float64 `json:"weight_rms"` // root of the mean square of the ±1 weights
+	WeightScale   float64 `json:"weight_rms"` // root of the mean square of the ±1 weights between the layers
 	FractionBits  uint    `json:"fraction_bits"`
 	RoundingError float64 `json:"rounding_error"` // largest of a weight or bias in fixed point
 	FieldError    float64 `json:"field_error"`    // largest change of a field that it can cause
@@ -50,7 +51,12 @@ type Metrics struct {
 const (
 	monitored     = 1000    // configurations that metrics are measured on
 	monitorStates = 1 << 22 // most terms ln 2cosh for an exact log Z in every epoch
+	monitorTerms  = 1 << 11 // most states of coupled hidden units to sum out of each of them
 	pageEvery     = 2 * time.Second
+
+	// A model whose pseudo-log-likelihood is so many times that of fair coins
+	// has diverged, though its weights fit fixed point.
+	worst = 10
 )
 
 // monitor measures a run and keeps its metrics file and page.
@@ -146,33 +152,10 @@ func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds f
 	if weights = nil; r.Patience == 0 {
 		r.forget() // its fixed point is all that is measured
 	}
-	if line.PseudoLogLikelihood, line.FreeEnergy, err = m.pseudo(ctx, q, m.train, uint64(epoch)); err != nil {
-		return nil, err
-	}
-	line.score = line.PseudoLogLikelihood
-	if m.validation != nil {
-		pseudo, free, err := m.pseudo(ctx, q, m.validation, uint64(epoch))
-		if err != nil {
+	if sum := newMarginal(q); sum.sums(0) && sum.rowTerms() <= monitorTerms {
+		if err := m.likelihoods(ctx, sum, line); err != nil {
 			return nil, err
 		}
-		gap := free - line.FreeEnergy
-		line.ValidationFreeEnergy, line.FreeEnergyGap, line.ValidationPseudo = &free, &gap, &pseudo
-		line.score = pseudo
-	}
-	if small, big := min(q.Layers[0], q.Layers[1]), max(q.Layers[0], q.Layers[1]); small < 22 && big<<small <= monitorStates {
-		logZ, err := ExactLogZ(ctx, r.be, q)
-		if err != nil {
-			return nil, err
-		}
-		ll := -line.FreeEnergy - logZ
-		line.LogZ, line.LogLikelihood = &logZ, &ll
-		if m.validation != nil {
-			vl := -*line.ValidationFreeEnergy - logZ
-			line.ValidationLogLikelihood, line.score = &vl, vl
-		}
-	}
-	if bad := line.FreeEnergy; math.IsNaN(bad) || math.IsInf(bad, 0) {
-		return nil, &backend.DivergedError{Step: step, Reason: fmt.Errorf("the free energy of the data is %v", bad)}
 	}
 	var text bytes.Buffer
 	text.Write(mustJSON(line))
@@ -190,6 +173,44 @@ func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds f
 	return line, nil
 }
 
+// likelihoods measures what free energies are needed for.
+func (m *monitor) likelihoods(ctx context.Context, q *marginal, line *Metrics) error {
+	pseudo, free, err := m.pseudo(ctx, q, m.train, uint64(line.Epoch))
+	if err != nil {
+		return err
+	}
+	if math.IsNaN(free) || math.IsInf(free, 0) {
+		return &backend.DivergedError{Step: line.Step, Reason: fmt.Errorf("the free energy of the data is %v", free)}
+	}
+	if coins := -math.Ln2 * float64(q.q.Layers[0]); pseudo < worst*coins {
+		return &backend.DivergedError{Step: line.Step - 1, Reason: fmt.Errorf("the pseudo-log-likelihood is %.6g, and %.6g for fair coins", pseudo, coins)}
+	}
+	line.PseudoLogLikelihood, line.FreeEnergy, line.score = &pseudo, &free, pseudo
+	if m.validation != nil {
+		pseudo, held, err := m.pseudo(ctx, q, m.validation, uint64(line.Epoch))
+		if err != nil {
+			return err
+		}
+		gap := held - free
+		line.ValidationFreeEnergy, line.FreeEnergyGap, line.ValidationPseudo = &held, &gap, &pseudo
+		line.score = pseudo
+	}
+	if _, terms := q.cheapest(); terms > monitorStates {
+		return nil
+	}
+	logZ, err := ExactLogZ(ctx, m.r.be, q.q)
+	if err != nil {
+		return err
+	}
+	ll := -free - logZ
+	line.LogZ, line.LogLikelihood = &logZ, &ll
+	if m.validation != nil {
+		vl := -*line.ValidationFreeEnergy - logZ
+		line.ValidationLogLikelihood, line.score = &vl, vl
+	}
+	return nil
+}
+
 // report logs how the run goes, at most every second.
 func (m *monitor) report(line *Metrics) {
 	if line.Epoch < m.r.Epochs && time.Since(m.reported) < time.Second {
@@ -197,9 +218,13 @@ func (m *monitor) report(line *Metrics) {
 	}
 	m.reported = time.Now()
 	left := line.Seconds / float64(line.Epoch) * float64(m.r.Epochs-line.Epoch)
-	m.r.log("epoch %d of %d, step %d, %.3g ms a step, about %v left, pseudo-likelihood %.4f",
+	text := fmt.Sprintf("epoch %d of %d, step %d, %.3g ms a step, about %v left",
 		line.Epoch, m.r.Epochs, line.Step, 1000*line.Seconds/float64(line.Step),
-		time.Duration(left*float64(time.Second)).Round(time.Second), line.PseudoLogLikelihood)
+		time.Duration(left*float64(time.Second)).Round(time.Second))
+	if p := line.PseudoLogLikelihood; p != nil {
+		text += fmt.Sprintf(", pseudo-likelihood %.4f", *p)
+	}
+	m.r.log("%s", text)
 }
 
 // pseudo returns the pseudo-log-likelihood and the mean free energy of the ±1
@@ -207,7 +232,7 @@ func (m *monitor) report(line *Metrics) {
 // ln p(v_i | others) = −ln(1 + e^(F(v) − F(v′))); one unit drawn for each
 // configuration stands for all (stream philox.Shuffle, chain = configuration,
 // unit 8, sweep = epoch).
-func (m *monitor) pseudo(ctx context.Context, q *spin.Network, v *spin.Batch, epoch uint64) (pseudo, free float64, err error) {
+func (m *monitor) pseudo(ctx context.Context, q *marginal, v *spin.Batch, epoch uint64) (pseudo, free float64, err error) {
 	n, units := v.Chains, v.Units
 	both := spin.NewBatch(units, 2*n)
 	key := philox.NewKey(m.r.Seed)
@@ -223,7 +248,7 @@ func (m *monitor) pseudo(ctx context.Context, q *spin.Network, v *spin.Batch, ep
 		}
 	}
 	f := make([]float64, 2*n)
-	if err := m.r.be.FreeEnergy(ctx, backend.FreeEnergyJob{Network: q, Summed: 1, States: both}, f); err != nil {
+	if err := q.free(ctx, m.r.be, 0, both, f); err != nil {
 		return 0, 0, err
 	}
 	for c := range n {

@@ -37,9 +37,9 @@ table{border-collapse:collapse} td,th{padding:.15em .9em .15em 0;text-align:righ
 img{image-rendering:pixelated;border:1px solid #ddd}
 </style></head><body>
 <h1>%s</h1>
-<p>%d visible and %d hidden units, %s, k = %d, rate %v (%v, %s units), batches of %d: %s, epoch %d of %d.</p>
+<p>%d visible and %d hidden units, couplings %s, %s, k = %d, rate %v (%v, %s units), batches of %d: %s, epoch %d of %d.</p>
 `, refresh, html.EscapeString(r.o.Name), status, html.EscapeString(r.o.Name),
-		r.data.Width(), r.Hidden, r.Algorithm, r.K, r.Rate, r.Schedule, r.Units, r.Batch, status, m.epochs(), r.Epochs)
+		r.data.Width(), r.Hidden, couplings[r.Couplings], r.Algorithm, r.K, r.Rate, r.Schedule, r.Units, r.Batch, status, m.epochs(), r.Epochs)
 	for _, c := range m.curves() {
 		if len(c.y) > 0 {
 			fmt.Fprintf(&b, "<figure>%s<figcaption>%s</figcaption></figure>\n", c.svg(), html.EscapeString(c.title))
@@ -56,6 +56,12 @@ img{image-rendering:pixelated;border:1px solid #ddd}
 		_, err := io.WriteString(w, b.String())
 		return err
 	})
+}
+
+// couplings says in words where a machine has them.
+var couplings = map[string]string{
+	"between": "between the layers", "visible": "between the layers and of visible units",
+	"hidden": "between the layers and of hidden units", "all": "of all units",
 }
 
 func (m *monitor) epochs() int {
@@ -80,7 +86,7 @@ func (m *monitor) curves() []curve {
 	}
 	for i := range m.lines {
 		l := &m.lines[i]
-		for k, y := range []*float64{l.LogLikelihood, l.ValidationLogLikelihood, &l.PseudoLogLikelihood, l.ValidationPseudo, l.FreeEnergyGap, &l.WeightScale, &l.Rate} {
+		for k, y := range []*float64{l.LogLikelihood, l.ValidationLogLikelihood, l.PseudoLogLikelihood, l.ValidationPseudo, l.FreeEnergyGap, &l.WeightScale, &l.Rate} {
 			if y != nil {
 				list[k].x, list[k].y = append(list[k].x, float64(l.Epoch)), append(list[k].y, *y)
 			}
@@ -196,12 +202,14 @@ func (m *monitor) table(b *strings.Builder) {
 	b.WriteString("<table><tr><th>epoch</th><th>step</th><th>rate</th><th>pseudo-log-likelihood</th><th>log-likelihood</th><th>seconds</th></tr>\n")
 	for i := range lines {
 		l := &lines[i]
-		exact := "–"
-		if l.LogLikelihood != nil {
-			exact = fmt.Sprintf("%.4f", *l.LogLikelihood)
+		number := func(x *float64) string {
+			if x == nil {
+				return "–"
+			}
+			return fmt.Sprintf("%.4f", *x)
 		}
-		fmt.Fprintf(b, "<tr><td>%d</td><td>%d</td><td>%.4g</td><td>%.4f</td><td>%s</td><td>%.1f</td></tr>\n",
-			l.Epoch, l.Step, l.Rate, l.PseudoLogLikelihood, exact, l.Seconds)
+		fmt.Fprintf(b, "<tr><td>%d</td><td>%d</td><td>%.4g</td><td>%s</td><td>%s</td><td>%.1f</td></tr>\n",
+			l.Epoch, l.Step, l.Rate, number(l.PseudoLogLikelihood), number(l.LogLikelihood), l.Seconds)
 	}
 	b.WriteString("</table>\n")
 }

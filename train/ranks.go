@@ -118,7 +118,7 @@ func (r *run) reduce(gathered bool, samples, chains int, own requests) error {
 	g.place(visible, hidden)
 	if !gathered {
 		g.stats.Reset(visible, hidden, samples, chains)
-	} else if err := r.trainer.Statistics(&g.stats); err != nil {
+	} else if err := r.rbm.Statistics(&g.stats); err != nil {
 		return err
 	}
 	at := 0
@@ -132,7 +132,7 @@ func (r *run) reduce(gathered bool, samples, chains int, own requests) error {
 	}
 	r.times.Sum, r.times.Bytes = g.took, g.bytes
 	g.asked = requests{g.sums[at], g.sums[at+1], g.sums[at+2]}
-	err := r.trainer.SetStatistics(&g.stats)
+	err := r.rbm.SetStatistics(&g.stats)
 	r.times.Pack = time.Since(began) - g.took
 	return err
 }
@@ -270,6 +270,9 @@ func (r *run) whole(own []spin.Batch) ([]spin.Batch, error) {
 
 // part cuts this rank's chains out of all.
 func (r *run) part(all []spin.Batch) []spin.Batch {
+	if !r.ranks.many() {
+		return all
+	}
 	from, to := share(r.Chains, r.ranks.Size(), r.ranks.Rank())
 	var own []spin.Batch
 	for t := range all {

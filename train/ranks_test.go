@@ -229,6 +229,7 @@ func TestRanksRefuse(t *testing.T) {
 		}},
 		{name: "no folder", want: "file", dir: file},
 		{name: "few chains", want: "at least one for each of 3", config: func(c *train.Config) { c.Chains = 2 }},
+		{name: "couplings", want: "want one process, not 3", config: func(c *train.Config) { c.Couplings = "all" }},
 		{name: "divergence", want: "diverged in step", config: func(c *train.Config) {
 			c.Rate, c.Epochs, c.Momentum, c.WeightDecay = 1000, 400, 0.99, 1000
 		}},

@@ -71,8 +71,10 @@ type run struct {
 	o       Options
 	be      backend.Backend
 	data    Source
-	trainer backend.Trainer
-	exact   *exactData // of ExactGradient
+	trainer stepper
+	rbm     backend.Trainer // the trainer of an RBM
+	machine *machine        // that of one with couplings inside layers
+	exact   *exactData      // of ExactGradient
 
 	perEpoch uint64 // steps
 	total    uint64
@@ -144,8 +146,14 @@ func (r *run) check() error {
 	if err := c.Check(); err != nil {
 		return err
 	}
+	if c.general() && r.ranks.many() {
+		return fmt.Errorf("--couplings %s: want one process, not %d", c.Couplings, r.ranks.Size())
+	}
 	if c.Patience > 0 && r.o.Validation == nil {
 		return fmt.Errorf("--patience %d: early stopping wants --validation FILE", c.Patience)
+	}
+	if c.Patience > 0 && (c.Couplings == "hidden" || c.Couplings == "all") && 1<<min(c.Hidden, 30) > monitorTerms {
+		return fmt.Errorf("--patience %d: %d hidden units coupled to each other cannot be summed out for a validation score", c.Patience, c.Hidden)
 	}
 	if v := r.o.Validation; v != nil && v.Width() != r.data.Width() {
 		return fmt.Errorf("validation data have %d units, the training data %d", v.Width(), r.data.Width())
@@ -203,11 +211,18 @@ func (r *run) open(ctx context.Context, found *checkpoint) error {
 		spec.FirstChain, spec.Chains, spec.TotalChains = uint32(from), to-from, r.Chains
 	}
 	if r.ExactGradient {
-		if r.exact, err = newExactData(data, r.Hidden); err != nil {
+		if r.exact, err = newExactData(data, &r.Config); err != nil {
 			return err
 		}
 	}
-	if r.trainer, err = r.be.NewTrainer(spec); err != nil {
+	if r.general() {
+		r.machine, err = newMachine(ctx, r.be, model, &r.Config, r.data.Rows())
+		r.trainer = r.machine
+	} else {
+		r.rbm, err = r.be.NewTrainer(spec)
+		r.trainer = r.rbm
+	}
+	if err != nil {
 		return err
 	}
 	weights := len(model.Blocks[0].W)
@@ -416,6 +431,9 @@ func (r *run) sample(step uint64, own requests) error {
 	gathered := r.batch.Chains > 0 || r.algorithm() != backend.CD
 	if gathered {
 		batch := backend.TrainingBatch{Data: r.batch, FirstSample: uint32(first), Samples: n}
+		if r.machine != nil {
+			r.machine.rows = r.order[at : at+n]
+		}
 		if err := r.trainer.Gather(context.Background(), batch); err != nil {
 			return err
 		}
@@ -512,10 +530,17 @@ func (r *run) endEpoch(ctx context.Context, step uint64) error {
 
 // model returns the model that the run yields, in the units of its file and for
 // the temperature of the configuration.
-func (r *run) model() (*modelfile.RBM, error) {
+func (r *run) model() (*modelfile.Model, error) {
 	net := r.state.Model
 	if r.Patience > 0 && r.best.model != nil {
 		net = r.best.model
+	}
+	if r.general() {
+		m, err := modelfile.FromNet(net)
+		if err == nil && r.Temperature != 1 {
+			m, err = m.Scaled(r.Temperature)
+		}
+		return &modelfile.Model{Network: m}, err
 	}
 	v, h := net.Layers[0], net.Layers[1]
 	m := &modelfile.RBM{
@@ -523,13 +548,13 @@ func (r *run) model() (*modelfile.RBM, error) {
 		W: net.Blocks[0].W, B: net.Bias[:v], C: net.Bias[v:],
 	}
 	if r.Units == modelfile.Spin && r.Temperature == 1 {
-		return m, nil
+		return &modelfile.Model{RBM: m}, nil
 	}
 	out, _, err := m.Convert(r.Units)
 	if err == nil && r.Temperature != 1 {
 		out, err = out.Scaled(r.Temperature)
 	}
-	return out, err
+	return &modelfile.Model{RBM: out}, err
 }
 
 // finish writes the model and the page.
@@ -541,7 +566,7 @@ func (r *run) finish() error {
 	if err != nil {
 		return err
 	}
-	if err := modelfile.Save(r.path("model.safetensors"), &modelfile.Model{RBM: m}); err != nil {
+	if err := modelfile.Save(r.path("model.safetensors"), m); err != nil {
 		return err
 	}
 	return r.monitor.page(true)

@@ -471,6 +471,10 @@ func TestResume(t *testing.T) {
 		"pt":       func(c *train.Config) { c.Algorithm, c.Temperatures, c.Hottest = "pt", 3, 10 },
 		"binary":   func(c *train.Config) { c.Units, c.Schedule = modelfile.Binary, train.Schedule{Kind: "linear"} },
 		"patience": func(c *train.Config) { c.Patience, c.Epochs = 2, 30 },
+		"all":      func(c *train.Config) { c.Couplings, c.Momentum, c.K, c.Chains = "all", 0.5, 2, 70 },
+		"visible":  func(c *train.Config) { c.Couplings, c.Temperature, c.Patience = "visible", 2, 3 },
+		"hidden":   func(c *train.Config) { c.Couplings, c.WeightDecay, c.L1 = "hidden", 0.01, 0.001 },
+		"exact":    func(c *train.Config) { c.Couplings, c.Hidden, c.ExactGradient, c.Epochs = "all", 3, true, 20 },
 	} {
 		c := config()
 		edit(&c)
@@ -542,6 +546,29 @@ func TestSameEverywhere(t *testing.T) {
 	defer b.Close()
 	fit(t, b, c, s, train.Options{Dir: two})
 	same(t, "ref and cpu", one, two)
+}
+
+// Data that do not fit the memory they may take lie on the disk, and train the
+// same model.
+func TestDataOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.txt")
+	var rows strings.Builder
+	row := make([]uint64, 1)
+	s := set(t, 103, 11)
+	for i := range 103 {
+		check(t, s.Fill(row, i, 0))
+		fmt.Fprintf(&rows, "%011b\n", row[0])
+	}
+	check(t, os.WriteFile(path, []byte(rows.String()), 0o666))
+	var dirs []string
+	for _, limit := range []int64{0, 64} { // bytes: 8 of 103 rows
+		d, err := data.Load(path, data.Options{MemoryLimit: limit, TempDir: t.TempDir()})
+		check(t, err)
+		defer d.Close()
+		dirs = append(dirs, t.TempDir())
+		fit(t, open(t), config(), train.Fixed{Set: d}, train.Options{Dir: dirs[len(dirs)-1]})
+	}
+	same(t, "data on disk", dirs[0], dirs[1])
 }
 
 // Broken checkpoints are named and the one before is used; what cannot be
@@ -617,6 +644,21 @@ func TestDivergence(t *testing.T) {
 	}
 	if list, _ := filepath.Glob(filepath.Join(dir, "checkpoint-*")); diverged.Step > 0 && len(list) == 0 {
 		t.Error("no checkpoint is left")
+	}
+	// Weights that go up and down within fixed point are noticed by what the
+	// model says of the data, before the next checkpoint.
+	c = config()
+	c.Rate, c.Epochs = 20, 50
+	dir = t.TempDir()
+	_, err = train.Run(context.Background(), open(t), c, set(t, 103, 11), train.Options{Dir: dir, CheckpointSteps: 6})
+	if !errors.As(err, &diverged) || !strings.Contains(err.Error(), "pseudo-log-likelihood") {
+		t.Fatalf("a rate of 20 gives %v", err)
+	}
+	list, _ := filepath.Glob(filepath.Join(dir, "checkpoint-*"))
+	for _, path := range list {
+		if path > filepath.Join(dir, fmt.Sprintf("checkpoint-%012d", diverged.Step+1)) {
+			t.Errorf("diverged in step %d, and left %s", diverged.Step, path)
+		}
 	}
 }
 

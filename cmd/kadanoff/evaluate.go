@@ -44,7 +44,7 @@ type evaluation struct {
 	FieldError cli.Float  `json:"field_error"`              // largest change of a field by fixed point
 }
 
-// exactWork is the most terms ln 2cosh for which auto sums exactly.
+// exactWork is the most terms for which auto sums exactly.
 const exactWork = 1 << 35
 
 func newEvaluate(o *cli.Options) *cobra.Command {
@@ -67,7 +67,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		if err := c.Check(); err != nil {
 			return nil, nil, nil, err
 		}
-		m, err = loadRBM(cmd, args[0], temperature)
+		m, err = loadAny(cmd, args[0], temperature)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -78,15 +78,20 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		if err := fits(path, source, m.net); err != nil {
 			return nil, nil, nil, err
 		}
-		small, big := min(m.net.Layers[0], m.net.Layers[1]), max(m.net.Layers[0], m.net.Layers[1])
+		terms := train.ExactTerms(m.net)
 		if method == "auto" {
 			method = "ais"
-			if small <= train.MaxExactUnits && int64(big)<<small <= exactWork {
+			if terms <= exactWork {
 				method = "exact"
 			}
 		}
-		if method == "exact" && small > train.MaxExactUnits {
-			return nil, nil, nil, cli.Usage("--method exact: the smaller layer has %d units, want at most %d; --method ais estimates", small, train.MaxExactUnits)
+		switch {
+		case method == "exact" && math.IsInf(terms, 1):
+			return nil, nil, nil, cli.Usage("--method exact: %s; --method ais estimates", train.WantExact(m.net))
+		case method == "raise" && backend.CheckRBM(m.net) != nil:
+			return nil, nil, nil, cli.Usage("--method raise: %s is not an RBM, want exact or ais", args[0])
+		case !train.SumsHidden(m.net):
+			return nil, nil, nil, cli.Usage("%s: %d hidden units coupled to each other cannot be summed out, want at most 16", args[0], m.net.Layers[1])
 		}
 		be, err = openBackend(o)
 		return m, source, be, err
@@ -95,7 +100,8 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		Use:   "evaluate MODEL",
 		Short: "Log-likelihood of data, exact or estimated from both ends",
 		Long: "Mean log-likelihood of a data set, in nats for each configuration.\n" +
-			"exact: log Z by summing over all states of the smaller layer.\n" +
+			"exact: log Z by summing over all states of the smaller layer; of a machine with couplings inside layers, of\n" +
+			"one layer with the other summed out, or of all units.\n" +
 			"ais: log Z by annealed importance sampling from a base-rate model (its biases fitted to --base, or the\n" +
 			"data), whose likelihood flatters on average, and back from chains of the model, whose likelihood does not\n" +
 			"as far as the chains (started from the data, --burn-in sweeps) are samples of it. Trust them where they\n" +

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kadanoff/backend"
 	"kadanoff/cmd/internal/cli"
 	"kadanoff/model/data"
 	"kadanoff/model/data/digits"
@@ -86,6 +87,15 @@ type spinRBM struct {
 
 // loadRBM reads an RBM.
 func loadRBM(cmd *cobra.Command, path string, temperature float64) (*spinRBM, error) {
+	m, err := loadAny(cmd, path, temperature)
+	if err == nil && backend.CheckRBM(m.net) != nil {
+		return nil, cli.Usage("%s: holds a network with couplings inside one layer, want an RBM with W, b and c", path)
+	}
+	return m, err
+}
+
+// loadAny reads a model of any kind at a temperature, with dense couplings.
+func loadAny(cmd *cobra.Command, path string, temperature float64) (*spinRBM, error) {
 	if !(temperature >= 1e-3 && temperature <= 1e3) {
 		return nil, cli.Usage("--temperature %v: want 0.001 to 1000", temperature)
 	}
@@ -93,15 +103,29 @@ func loadRBM(cmd *cobra.Command, path string, temperature float64) (*spinRBM, er
 	if err != nil {
 		return nil, err
 	}
-	if m.RBM == nil {
-		return nil, cli.Usage("%s: holds a network with couplings inside one layer, want an RBM with W, b and c", path)
+	if m.RBM != nil {
+		if temperature != 1 {
+			if m.RBM, err = m.RBM.Scaled(1 / temperature); err != nil {
+				return nil, fmt.Errorf("--temperature %v: %s: %w", temperature, path, err)
+			}
+		}
+		return newSpinRBM(cmd, path, m)
 	}
 	if temperature != 1 {
-		if m.RBM, err = m.RBM.Scaled(1 / temperature); err != nil {
+		if m.Network, err = m.Network.Scaled(1 / temperature); err != nil {
 			return nil, fmt.Errorf("--temperature %v: %s: %w", temperature, path, err)
 		}
 	}
-	return newSpinRBM(cmd, path, m)
+	noteUnits(cmd, path, m)
+	machine, conv, err := m.Network.Machine()
+	if err != nil {
+		return nil, of(path, err)
+	}
+	q, err := spin.QuantizeContext(cmd.Context(), train.DenseNet(machine))
+	if err != nil {
+		return nil, of(path, err)
+	}
+	return &spinRBM{m.Network.Units, q, conv.Constant}, nil
 }
 
 // newSpinRBM turns an RBM into a job. Its weights in floating point are gone

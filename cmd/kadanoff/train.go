@@ -62,9 +62,11 @@ func newTrain(o *cli.Options) *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "train [DATA]",
-		Short: "Train a restricted Boltzmann machine",
+		Short: "Train a restricted or general Boltzmann machine",
 		Long: "Trains an RBM on DATA (.npy, .npz, IDX or text; the 8×8 digits that the program carries when none is\n" +
 			"given) and writes DIR/model.safetensors, DIR/metrics.jsonl, DIR/index.html and checkpoints.\n\n" +
+			"--couplings visible, hidden or all couples units inside layers, too. Such a machine is trained by chains\n" +
+			"of both phases that persist (pcd), on one process; every row of the data keeps its hidden units.\n\n" +
 			"--units names what rate, decay and initial width refer to and what the model file holds: a {0,1} step is\n" +
 			"a ±1 step with rate/16 for weights and, when centred, rate/4 for biases.\n" +
 			"--schedule is constant, linear[:FROM] (constant until that part of the run, then straight to nothing) or\n" +
@@ -75,6 +77,7 @@ func newTrain(o *cli.Options) *cobra.Command {
 		Example: "  kadanoff train digits --hidden 64 --epochs 20 --out run1\n" +
 			"  kadanoff train train-images-idx3-ubyte.gz --threshold 127 --hidden 500 --chains 500 --center \\\n" +
 			"      --units binary --rate 0.05 --schedule linear --epochs 50 --out mnist\n" +
+			"  kadanoff train digits --hidden 10 --couplings all --rate 0.01 --epochs 20 --out machine\n" +
 			"  mpirun --bind-to none -n 4 kadanoff train data.npy --chains 4096 --batch 4096 --out run2",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -118,6 +121,7 @@ func newTrain(o *cli.Options) *cobra.Command {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.IntVar(&c.Hidden, "hidden", c.Hidden, "hidden units")
+	f.StringVar(&c.Couplings, "couplings", c.Couplings, "between the layers only, or also inside: visible, hidden, or all")
 	f.StringVar(&c.Algorithm, "algorithm", c.Algorithm, "cd, pcd, or pt (parallel tempering)")
 	f.IntVar(&c.K, "k", c.K, "sweeps of the chains in a step")
 	f.IntVar(&c.Chains, "chains", c.Chains, "chains of pcd and pt; 0 for as many as a batch has configurations")

@@ -276,6 +276,40 @@ func TestManyRows(t *testing.T) {
 	}
 }
 
+// Rows lie in pieces, which a read may cross.
+func TestPieces(t *testing.T) {
+	const rowBytes, rows = 8 << 10, 1300 // 512 rows a piece
+	for _, reserved := range []bool{false, true} {
+		s := newStore(rowBytes, 1<<40, "")
+		if reserved {
+			if err := s.reserve(rows); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range rows {
+			b, err := s.at(i)
+			if err != nil || len(b) != rowBytes {
+				t.Fatalf("row %d: %d bytes, %v", i, len(b), err)
+			}
+			binary.LittleEndian.PutUint32(b[rowBytes-4:], uint32(i))
+		}
+		if err := s.finish(); err != nil || s.rows != rows || len(s.mem) != 3 {
+			t.Fatalf("%d rows in %d pieces, %v", s.rows, len(s.mem), err)
+		}
+		for _, r := range [][2]int{{0, 1}, {511, 2}, {500, 700}, {1299, 1}, {0, 1300}, {512, 512}, {7, 0}} {
+			b, err := s.read(r[0], r[1])
+			if err != nil || len(b) != r[1]*rowBytes {
+				t.Fatalf("%d rows from %d: %d bytes, %v", r[1], r[0], len(b), err)
+			}
+			for i := range r[1] {
+				if got := binary.LittleEndian.Uint32(b[(i+1)*rowBytes-4:]); got != uint32(r[0]+i) {
+					t.Fatalf("row %d is %d", r[0]+i, got)
+				}
+			}
+		}
+	}
+}
+
 func TestFortranAxes(t *testing.T) {
 	// x[r, i, j] = r + 2i + 10j, two rows of 3×5, the first index fastest.
 	var list []int32

@@ -16,6 +16,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"kadanoff/backend"
 )
 
 // MaxWidth is the most units that a configuration may have.
@@ -45,15 +47,20 @@ func (o Options) context() context.Context {
 	return o.Context
 }
 
-// DefaultMemoryLimit is the most bytes of rows kept in memory by default: five
-// million images of 28×28, packed.
+// DefaultMemoryLimit is the most bytes of rows kept in memory by default: ten
+// million images of 28×28, packed; a quarter of what memory there is, if that
+// is less.
 const DefaultMemoryLimit = 1 << 30
 
 func (o Options) limit() int64 {
 	if o.MemoryLimit > 0 {
 		return o.MemoryLimit
 	}
-	return DefaultMemoryLimit
+	limit := int64(DefaultMemoryLimit)
+	if have := backend.AvailableMemory(); have > 0 {
+		limit = min(limit, int64(have/4))
+	}
+	return limit
 }
 
 // Set is a data set of ±1 configurations, packed. Unit u of a row is bit u%64
@@ -92,14 +99,16 @@ func New(name string, words []uint64, shape ...int) (*Set, error) {
 	}
 	s := &Set{Name: name, Shape: slices.Clone(shape), Low: -1, High: 1, width: width}
 	s.store = newStore(8*stride, math.MaxInt64, "")
+	if err := s.store.reserve(len(words) / stride); err != nil {
+		return nil, err
+	}
 	for i, w := range words {
 		if i%stride == stride-1 && w&^tailMask(width) != 0 {
 			return nil, fmt.Errorf("%s: row %d has bits beyond its %d units", name, i/stride, width)
 		}
 		s.Ups += int64(bits.OnesCount64(w))
-		s.store.mem = binary.LittleEndian.AppendUint64(s.store.mem, w)
+		binary.LittleEndian.PutUint64(s.store.row(i / stride)[i%stride*8:], w)
 	}
-	s.store.rows = len(words) / stride
 	return s, nil
 }
 

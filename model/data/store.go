@@ -3,6 +3,7 @@ package data
 import (
 	"bufio"
 	"fmt"
+	"math/bits"
 	"os"
 )
 
@@ -14,15 +15,21 @@ type store struct {
 	dir      string
 	rows     int
 
-	mem []byte
+	// Pieces of as many rows, 2^shift, in memory; the last may be shorter. One
+	// slice would have to be copied, and be there twice, to grow.
+	mem   [][]byte
+	shift int
 
 	file    *os.File
 	w       *bufio.Writer
 	pending []byte // the last row, which is still being filled
 }
 
+// piece is the most bytes of rows that lie together, unless a row is larger.
+const piece = 1 << 22
+
 func newStore(rowBytes int, limit int64, dir string) *store {
-	return &store{rowBytes: rowBytes, limit: limit, dir: dir}
+	return &store{rowBytes: rowBytes, limit: limit, dir: dir, shift: max(0, bits.Len(uint(piece/max(1, rowBytes)))-1)}
 }
 
 // reserve makes all rows at once, zero, to be filled in any order.
@@ -30,15 +37,23 @@ func (s *store) reserve(rows int) error {
 	if int64(rows) > s.limit/int64(s.rowBytes) {
 		return fmt.Errorf("in Fortran order, whose %d rows of %d bytes packed do not fit into %d bytes of memory; save it with numpy.ascontiguousarray", rows, s.rowBytes, s.limit)
 	}
-	s.mem, s.rows = make([]byte, rows*s.rowBytes), rows
+	for at := 0; at < rows; at += 1 << s.shift {
+		s.mem = append(s.mem, make([]byte, min(rows-at, 1<<s.shift)*s.rowBytes))
+	}
+	s.rows = rows
 	return nil
+}
+
+// row returns the bytes of a row in memory, and of those that lie behind it.
+func (s *store) row(i int) []byte {
+	return s.mem[i>>s.shift][i&(1<<s.shift-1)*s.rowBytes:]
 }
 
 // at returns the bytes of a row to be filled: one that is there in memory, or
 // the next, zero. They are good until the next call.
 func (s *store) at(row int) ([]byte, error) {
 	if row < s.rows {
-		return s.mem[row*s.rowBytes:][:s.rowBytes], nil
+		return s.row(row)[:s.rowBytes], nil
 	}
 	s.rows++
 	if s.file == nil && int64(s.rows) > s.limit/int64(s.rowBytes) {
@@ -47,8 +62,16 @@ func (s *store) at(row int) ([]byte, error) {
 		}
 	}
 	if s.file == nil {
-		s.mem = append(s.mem, make([]byte, s.rowBytes)...)
-		return s.mem[len(s.mem)-s.rowBytes:], nil
+		last := (s.rows - 1) >> s.shift
+		if last == len(s.mem) {
+			var m []byte
+			if last > 0 { // there are many
+				m = make([]byte, 0, s.rowBytes<<s.shift)
+			}
+			s.mem = append(s.mem, m)
+		}
+		s.mem[last] = append(s.mem[last], make([]byte, s.rowBytes)...)
+		return s.row(s.rows - 1)[:s.rowBytes], nil
 	}
 	if s.pending == nil {
 		s.pending = make([]byte, s.rowBytes)
@@ -73,9 +96,13 @@ func (s *store) spill() error {
 		return err
 	}
 	s.w = bufio.NewWriterSize(f, 1<<20)
-	_, err = s.w.Write(s.mem)
+	for _, m := range s.mem {
+		if _, err := s.w.Write(m); err != nil {
+			return err
+		}
+	}
 	s.mem = nil
-	return err
+	return nil
 }
 
 // finish ends the filling.
@@ -100,7 +127,18 @@ func (s *store) read(first, n int) ([]byte, error) {
 		return nil, fmt.Errorf("rows %d to %d, want some of %d", first, first+n-1, s.rows)
 	}
 	if s.file == nil {
-		return s.mem[first*s.rowBytes:][:n*s.rowBytes], nil
+		if n == 0 {
+			return nil, nil
+		}
+		if b := s.row(first); len(b) >= n*s.rowBytes {
+			return b[:n*s.rowBytes], nil
+		}
+		b := make([]byte, 0, n*s.rowBytes)
+		for len(b) < n*s.rowBytes {
+			next := s.row(first + len(b)/s.rowBytes)
+			b = append(b, next[:min(len(next), n*s.rowBytes-len(b))]...)
+		}
+		return b, nil
 	}
 	b := make([]byte, n*s.rowBytes)
 	if _, err := s.file.ReadAt(b, int64(first)*int64(s.rowBytes)); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"kadanoff/model/boltzmann"
 	"kadanoff/model/hopfield"
+	"kadanoff/spin"
 )
 
 // MaxDense is the most units whose couplings Machine and Hopfield spread into a
@@ -24,6 +25,24 @@ func FromMachine(m *boltzmann.Machine, u Units) (*Network, Conversion, error) {
 		return nil, Conversion{}, err
 	}
 	return n.Convert(u)
+}
+
+// FromNet returns a network of one or two layers, the first of them visible, in
+// units of ±1.
+func FromNet(net *spin.Net[float32]) (*Network, error) {
+	n := net.Units()
+	out := &Network{Units: Spin, N: n, J: make([]float32, n*n), H: slices.Clone(net.Bias)}
+	for k := range net.Blocks {
+		b := &net.Blocks[k]
+		fa, fb := net.First(b.A), net.First(b.B)
+		b.Each(net.Layers[b.B], func(i, j int, w float32) {
+			out.J[(fa+i)*n+fb+j], out.J[(fb+j)*n+fa+i] = w, w
+		})
+	}
+	for i := range net.Layers[0] {
+		out.Visible = append(out.Visible, int32(i))
+	}
+	return out, out.validate()
 }
 
 // Machine returns the Boltzmann machine of ±1 units: its visible units first,

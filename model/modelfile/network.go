@@ -91,6 +91,21 @@ func (m *Network) Convert(to Units) (*Network, Conversion, error) {
 	return out, conv, nil
 }
 
+// Scaled returns the network with every parameter multiplied by a factor: at the
+// temperature factor it is what m is at 1. An error says that a parameter leaves
+// the range of float32.
+func (m *Network) Scaled(factor float64) (*Network, error) {
+	out := *m
+	for _, list := range []*[]float32{&out.J, &out.Value, &out.H} {
+		scaled, err := scale(*list, factor)
+		if err != nil {
+			return nil, err
+		}
+		*list = scaled
+	}
+	return &out, nil
+}
+
 func readNetwork(src source, units Units) (*Network, error) {
 	m := &Network{Units: units, N: -1}
 	if src.has("J") {

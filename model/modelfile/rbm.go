@@ -133,17 +133,29 @@ func (m *RBM) convert(ctx context.Context, to Units) (*RBM, Conversion, error) {
 func (m *RBM) Scaled(factor float64) (*RBM, error) {
 	out := *m
 	for _, list := range []*[]float32{&out.W, &out.B, &out.C} {
-		scaled := make([]float32, len(*list))
-		for i, x := range *list {
-			y, ok := narrow(float64(x) * factor)
-			if !ok {
-				return nil, fmt.Errorf("parameter %v times %v is beyond float32", x, factor)
-			}
-			scaled[i] = y
+		scaled, err := scale(*list, factor)
+		if err != nil {
+			return nil, err
 		}
 		*list = scaled
 	}
 	return &out, nil
+}
+
+// scale returns numbers times a factor; nil stays nil.
+func scale(list []float32, factor float64) ([]float32, error) {
+	if list == nil {
+		return nil, nil
+	}
+	scaled := make([]float32, len(list))
+	for i, x := range list {
+		y, ok := narrow(float64(x) * factor)
+		if !ok {
+			return nil, fmt.Errorf("parameter %v times %v is beyond float32", x, factor)
+		}
+		scaled[i] = y
+	}
+	return scaled, nil
 }
 
 // convertBiases converts biases in place, given each unit's sum of weights
