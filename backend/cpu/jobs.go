@@ -11,13 +11,21 @@ import (
 
 // loop is a body whose items do not depend on each other.
 type loop struct {
-	ctx context.Context
-	n   int
-	do  func(member, item int)
+	ctx    context.Context
+	n      int
+	bounds []int // where each member's part of the items ends; nil for even parts
+	do     func(member, item int)
+}
+
+func (l *loop) next(t *team, member int) int {
+	if l.bounds != nil {
+		return t.claimFrom(member, l.bounds)
+	}
+	return t.claim(member, l.n)
 }
 
 func (l *loop) work(t *team, member int) {
-	for i := t.claim(member, l.n); i < l.n; i = t.claim(member, l.n) {
+	for i := l.next(t, member); i < l.n; i = l.next(t, member) {
 		if l.ctx.Err() != nil {
 			t.stop()
 			return
@@ -28,10 +36,15 @@ func (l *loop) work(t *team, member int) {
 
 // each calls do for items 0 … n−1, spread over the team, until ctx ends.
 func (b *Backend) each(ctx context.Context, n int, do func(member, item int)) error {
+	return b.eachOf(ctx, n, nil, do)
+}
+
+// eachOf is each for items whose parts end at bounds, or even ones for nil.
+func (b *Backend) eachOf(ctx context.Context, n int, bounds []int, do func(member, item int)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if b.team.run(&loop{ctx, n, do}) {
+	if b.team.run(&loop{ctx, n, bounds, do}) {
 		return ctx.Err()
 	}
 	return nil

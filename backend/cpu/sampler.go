@@ -247,7 +247,7 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32) {
 		}
 		if len(list) > 0 {
 			st := step{list: list}
-			st.items, st.bounds = shareItems(len(list), 64, s.words, s.b.team.size)
+			st.items, st.bounds = shareItems(len(list), 64, s.words, s.b.team.size, false, 0)
 			steps = append(steps, st)
 		}
 		s.steps = append(s.steps, steps)
@@ -271,7 +271,7 @@ func (s *sampler) fieldsOf(member, units int) []int32 {
 
 func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 	st := step{layer: layer, blocks: heard}
-	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size)
+	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size, false, 0)
 	first := int32(s.first[layer])
 	for i := range st.items {
 		it := &st.items[i]

@@ -71,7 +71,7 @@ func (t *trainer) updateAll(u *backend.Update) {
 		clear(c.Sum)
 		clear(c.Magnitude)
 		clear(st.sums[k])
-		r := &st.rows[member]
+		r := &st.rows[member].Row
 		*r = row
 		update := func(i int, fixed []int32) {
 			from, to := i*t.h, (i+1)*t.h
@@ -111,26 +111,14 @@ func (t *trainer) updateAll(u *backend.Update) {
 		for i := whole1; i < row1; i++ {
 			update(i, st.aside[k+1][(i-whole1)*t.h:])
 		}
+		// A block with rows of two items is packed by whoever has done the second.
+		for _, e := range [2]int{k, k + 1} {
+			first := e * backend.UpdateRows / block * block
+			if e > 0 && e < len(st.columns) && first < e*backend.UpdateRows && st.parts[e].Add(1)%2 == 0 {
+				t.kernel.PackBoth(t.up, t.down, st.aside[e], t.h, first, min(t.v, first+block), t.rest, st.sums[e])
+			}
+		}
 	})
-	columns := t.rest[t.v:]
-	clear(columns)
-	for k, sums := range st.sums {
-		if i := k * backend.UpdateRows / block * block; i < k*backend.UpdateRows {
-			t.kernel.PackBoth(t.up, t.down, st.aside[k], t.h, i, min(t.v, i+block), t.rest, columns)
-		}
-		for a, x := range sums {
-			columns[a] += x
-		}
-	}
-	clear(st.total)
-	clear(st.columnSize)
-	for k := range st.columns {
-		c := &st.columns[k]
-		for a, m := range c.Magnitude {
-			st.total[a] += c.Sum[a]
-			st.columnSize[a] += float64(m)
-		}
-	}
 	n := t.v * t.h
 	bias := func(k int, d, along float64) {
 		y := float64(u.BiasRate * d)
@@ -140,12 +128,31 @@ func (t *trainer) updateAll(u *backend.Update) {
 		}
 		t.bias[k] = float32(float64(t.bias[k]) + (y - along))
 	}
-	for i, d := range st.dv {
-		bias(i, d, st.along[i])
-	}
-	for a, d := range st.dh {
-		bias(t.v+a, d, st.total[a])
-	}
+	// Each member takes some of the columns, and of the biases.
+	_ = t.b.each(context.Background(), t.b.team.size, func(_, m int) {
+		part := func(n int) (from, to int) { return m * n / t.b.team.size, (m + 1) * n / t.b.team.size }
+		from, to := part(t.h)
+		rest, total, size := t.rest[t.v+from:t.v+to], st.total[from:to], st.columnSize[from:to]
+		clear(rest)
+		clear(total)
+		clear(size)
+		for k := range st.columns {
+			c := &st.columns[k]
+			sum, magnitude, sums := c.Sum[from:to], c.Magnitude[from:to], st.sums[k][from:to]
+			for a := range rest {
+				rest[a] += sums[a]
+				total[a] += sum[a]
+				size[a] += float64(magnitude[a])
+			}
+		}
+		for a := from; a < to; a++ {
+			bias(t.v+a, st.dh[a], st.total[a])
+		}
+		from, to = part(t.v)
+		for i := from; i < to; i++ {
+			bias(i, st.dv[i], st.along[i])
+		}
+	})
 }
 
 func nonZero(x []float64) bool {
