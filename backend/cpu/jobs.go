@@ -61,10 +61,10 @@ func words(b *spin.Batch) int { return (b.Words + jobWords - 1) / jobWords }
 // Energy computes exact energies. An RBM's come from its hidden fields,
 // E = −b·v − Σ_a h_a (c_a + Σ_i W_ia v_i), any other network's pair by pair.
 func (b *Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
-	if backend.CheckRBM(job.Network) == nil {
+	if backend.IsRBM(job.Network) {
 		return b.energyRBM(ctx, job, dst)
 	}
 	n, s := job.Network, job.States
@@ -180,7 +180,7 @@ func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []in
 // FreeEnergy computes F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i),
 // chains in the lanes.
 func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
 	n, s := job.Network, job.States
@@ -238,10 +238,14 @@ func (b *Backend) freeEnergies(out []float64, fields []int32, rest []float64, gi
 	}
 }
 
+// lookWeights is how many weights a loop passes between two looks at its
+// context.
+const lookWeights = 1 << 20
+
 // Means iterates h = tanh(c + Wᵀv), v = tanh(b + W h), every field one chain of
 // fused multiply-adds in ascending order of the units heard.
 func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
-	if err := job.Check(); err != nil {
+	if err := job.CheckContext(ctx); err != nil {
 		return err
 	}
 	n := job.Network
@@ -250,6 +254,9 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 	// Both orders of the weights, so that every field grows by whole rows.
 	byVisible, byHidden := make([]float64, visible*hidden), make([]float64, visible*hidden)
 	for k, x := range n.Blocks[0].W {
+		if k%lookWeights == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		byVisible[k] = float64(x)
 		byHidden[k%hidden*visible+k/hidden] = float64(x)
 	}
@@ -260,6 +267,9 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 	half := func(dst, bias, src, w []float64) {
 		copy(dst, bias)
 		for i, x := range src {
+			if i%(lookWeights/len(dst)+1) == 0 && ctx.Err() != nil {
+				return // the call ends before the next step
+			}
 			b.elem.Axpy(dst, w[i*len(dst):(i+1)*len(dst)], x)
 		}
 		b.elem.Tanh(dst, unit)

@@ -102,10 +102,7 @@ func (t *trainer) choose() {
 
 // NewTrainer starts training on the CPU.
 func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
-	ctx := spec.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx := backend.Ending(spec.Context)
 	q, err := spec.Quantized()
 	if err != nil {
 		return nil, err
@@ -720,8 +717,7 @@ func (t *trainer) Save(dst *backend.TrainerState) error {
 			s.Chains = append(s.Chains, *b)
 		}
 	}
-	s.CopyTo(dst)
-	return nil
+	return s.CopyContext(backend.Ending(dst.Context), dst)
 }
 
 // row returns the words of unit u of the whole model.
@@ -736,16 +732,32 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	if err := src.Check(&t.spec); err != nil {
 		return err
 	}
-	q, err := spin.Quantize(src.Model)
+	ctx := backend.Ending(src.Context)
+	q, err := spin.QuantizeContext(ctx, src.Model)
 	if err != nil {
 		return err
 	}
+	if err := t.load(ctx, src, q); err != nil {
+		t.broken = fmt.Errorf("a state was left half loaded: %w", err)
+		return err
+	}
+	return nil
+}
+
+// load takes a state that has been checked, and rounded to q.
+func (t *trainer) load(ctx context.Context, src *backend.TrainerState, q *spin.Network) error {
 	t.step = src.Step
-	copy(t.w, src.Model.Blocks[0].W)
+	if err := backend.CopyContext(ctx, t.w, src.Model.Blocks[0].W); err != nil {
+		return err
+	}
 	copy(t.bias, src.Model.Bias)
-	t.velocity = nil
-	if len(src.Velocity) > 0 {
-		t.velocity = append([]float32(nil), src.Velocity...)
+	if n := len(src.Velocity); n == 0 {
+		t.velocity = nil
+	} else if len(t.velocity) != n {
+		t.velocity = make([]float32, n)
+	}
+	if err := backend.CopyContext(ctx, t.velocity, src.Velocity); err != nil {
+		return err
 	}
 	copy(t.mu, src.VisibleOffset)
 	copy(t.lambda, src.HiddenOffset)
@@ -756,7 +768,7 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	}
 	t.broken, t.gathered = nil, false
 	t.frac = q.Frac
-	return t.pack(context.Background(), q.Blocks[0].W)
+	return t.pack(ctx, q.Blocks[0].W)
 }
 
 func (t *trainer) Close() error {
