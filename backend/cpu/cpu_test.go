@@ -88,6 +88,10 @@ func TestNoAllocation(t *testing.T) {
 					t.Fatal(err)
 				}
 				ctx := context.Background()
+				// The first sweeps choose the form of the weights.
+				if err := s.Sweep(ctx, 64); err != nil {
+					t.Fatal(err)
+				}
 				if n := testing.AllocsPerRun(20, func() {
 					if err := s.Sweep(ctx, 2); err != nil {
 						t.Fatal(err)
