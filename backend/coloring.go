@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"fmt"
 
 	"kadanoff/spin"
@@ -14,12 +15,18 @@ import (
 // hidden layer first and then its visible one: v → h → v. Given colours must
 // be 0 … n−1, each used, and no two coupled units may share one.
 func Coloring(n *spin.Network, colors []int) ([][]int32, error) {
+	return ColoringContext(context.Background(), n, colors)
+}
+
+// ColoringContext is Coloring that returns the context's error soon after ctx
+// ends.
+func ColoringContext(ctx context.Context, n *spin.Network, colors []int) ([][]int32, error) {
 	units := n.Units()
 	if colors != nil {
 		if len(colors) != units {
 			return nil, fmt.Errorf("%d colours for %d units", len(colors), units)
 		}
-		if err := checkColors(n, colors); err != nil {
+		if err := checkColors(ctx, n, colors); err != nil {
 			return nil, err
 		}
 	} else if byLayer := colorLayers(n); byLayer != nil {
@@ -30,7 +37,10 @@ func Coloring(n *spin.Network, colors []int) ([][]int32, error) {
 			}
 		}
 	} else {
-		colors = colorUnits(n)
+		var err error
+		if colors, err = colorUnits(ctx, n); err != nil {
+			return nil, err
+		}
 	}
 	var classes [][]int32
 	for u, c := range colors {
@@ -47,7 +57,7 @@ func Coloring(n *spin.Network, colors []int) ([][]int32, error) {
 	return classes, nil
 }
 
-func checkColors(n *spin.Network, colors []int) error {
+func checkColors(ctx context.Context, n *spin.Network, colors []int) error {
 	for u, c := range colors {
 		if c < 0 || c >= len(colors) {
 			return fmt.Errorf("unit %d has colour %d, want 0 to %d", u, c, len(colors)-1)
@@ -57,7 +67,11 @@ func checkColors(n *spin.Network, colors []int) error {
 		b := &n.Blocks[k]
 		fa, fb := n.First(b.A), n.First(b.B)
 		var err error
+		seen := 0
 		b.Each(n.Layers[b.B], func(i, j int, w int32) {
+			if seen++; seen%lookCouplings == 0 && err == nil {
+				err = ctx.Err()
+			}
 			if err == nil && w != 0 && colors[fa+i] == colors[fb+j] {
 				err = fmt.Errorf("units %d and %d are coupled and share colour %d", fa+i, fb+j, colors[fa+i])
 			}
@@ -68,6 +82,10 @@ func checkColors(n *spin.Network, colors []int) error {
 	}
 	return nil
 }
+
+// lookCouplings is how many couplings a loop passes between two looks at its
+// context.
+const lookCouplings = 1 << 16
 
 // colorLayers colours whole layers, or returns nil if a layer has couplings
 // inside it.
@@ -91,18 +109,24 @@ func colorLayers(n *spin.Network) []int {
 	return colors
 }
 
-func colorUnits(n *spin.Network) []int {
-	ptr, col, _ := n.Neighbors()
+func colorUnits(ctx context.Context, n *spin.Network) ([]int, error) {
+	ptr, col, _, err := n.NeighborsContext(ctx)
+	if err != nil {
+		return nil, err
+	}
 	colors := make([]int, n.Units())
 	for u := range colors {
 		colors[u] = -1
 	}
 	for l := len(n.Layers) - 1; l >= 0; l-- {
 		for u := n.First(l); u < n.First(l)+n.Layers[l]; u++ {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			colors[u] = smallestFree(col[ptr[u]:ptr[u+1]], colors)
 		}
 	}
-	return colors
+	return colors, nil
 }
 
 // smallestFree returns the smallest colour that none of the neighbours has.

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -15,14 +16,17 @@ type EnergyJob struct {
 }
 
 // Check reports what is wrong with the job; dst is where results would go.
-func (j *EnergyJob) Check(dst []int64) error {
+func (j *EnergyJob) Check(dst []int64) error { return j.CheckContext(context.Background(), dst) }
+
+// CheckContext is Check that returns the context's error soon after ctx ends.
+func (j *EnergyJob) CheckContext(ctx context.Context, dst []int64) error {
 	if j.Network == nil {
 		return errors.New("no network")
 	}
-	if err := j.Network.Check(); err != nil {
+	if err := j.Network.CheckContext(ctx); err != nil {
 		return err
 	}
-	if err := j.Network.CheckRange(); err != nil {
+	if err := j.Network.CheckRangeContext(ctx); err != nil {
 		return err
 	}
 	if err := CheckStates(j.States, j.Network.Units(), -1); err != nil {
@@ -52,8 +56,11 @@ type FreeEnergyJob struct {
 
 // Check reports what is wrong with the job. dst has the shape [points][chains],
 // with one point if Mix is nil.
-func (j *FreeEnergyJob) Check(dst []float64) error {
-	if err := CheckRBM(j.Network); err != nil {
+func (j *FreeEnergyJob) Check(dst []float64) error { return j.CheckContext(context.Background(), dst) }
+
+// CheckContext is Check that returns the context's error soon after ctx ends.
+func (j *FreeEnergyJob) CheckContext(ctx context.Context, dst []float64) error {
+	if err := CheckRBMContext(ctx, j.Network); err != nil {
 		return err
 	}
 	if j.Summed != 0 && j.Summed != 1 {
@@ -93,8 +100,11 @@ type MeansJob struct {
 }
 
 // Check reports what is wrong with the job.
-func (j *MeansJob) Check() error {
-	if err := CheckRBM(j.Network); err != nil {
+func (j *MeansJob) Check() error { return j.CheckContext(context.Background()) }
+
+// CheckContext is Check that returns the context's error soon after ctx ends.
+func (j *MeansJob) CheckContext(ctx context.Context) error {
+	if err := CheckRBMContext(ctx, j.Network); err != nil {
 		return err
 	}
 	if j.Steps < 0 {
@@ -110,6 +120,9 @@ func (j *MeansJob) Check() error {
 		return fmt.Errorf("%d hidden values, want %d×%d", len(j.Hidden), j.Chains, j.Network.Layers[1])
 	}
 	for i, x := range j.Visible {
+		if i%lookCouplings == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if x != x || x > 1e6 || x < -1e6 {
 			return fmt.Errorf("chain %d: visible unit %d is %v, want a number within ±1e6", i/j.Network.Layers[0], i%j.Network.Layers[0], x)
 		}
@@ -119,18 +132,26 @@ func (j *MeansJob) Check() error {
 
 // CheckRBM reports a network that is not an RBM: two layers and one dense block
 // between them.
-func CheckRBM(n *spin.Network) error {
+func CheckRBM(n *spin.Network) error { return CheckRBMContext(context.Background(), n) }
+
+// CheckRBMContext is CheckRBM that returns the context's error soon after ctx
+// ends.
+func CheckRBMContext(ctx context.Context, n *spin.Network) error {
 	if n == nil {
 		return errors.New("no network")
 	}
-	if err := n.Check(); err != nil {
+	if err := n.CheckContext(ctx); err != nil {
 		return err
 	}
 	if !isRBM(&n.Net) {
 		return errNoRBM
 	}
-	return n.CheckRange()
+	return n.CheckRangeContext(ctx)
 }
+
+// IsRBM reports whether a sound network has two layers and one dense block from
+// the first to the second.
+func IsRBM(n *spin.Network) bool { return isRBM(&n.Net) }
 
 var errNoRBM = errors.New("not an RBM: want two layers and one dense block of couplings from the first to the second")
 

@@ -86,6 +86,10 @@ type Sampler interface {
 	// SetNetwork replaces weights and biases; layers, couplings present and
 	// Base stay.
 	SetNetwork(n *spin.Network) error
+	// SetNetworkContext is SetNetwork that returns the context's error within a
+	// tenth of a second if ctx ends; the sampler then wants a network before it
+	// can go on.
+	SetNetworkContext(ctx context.Context, n *spin.Network) error
 	// SetTemperatures replaces the temperatures.
 	SetTemperatures(t []float64) error
 	// SetMix moves the interpolation between Base and the network.
@@ -141,7 +145,7 @@ func (s *SamplerSpec) Check() error {
 	if s.Network == nil {
 		return errors.New("sampler has no network")
 	}
-	if err := s.Network.Check(); err != nil {
+	if err := s.Network.CheckContext(Ending(s.Context)); err != nil {
 		return err
 	}
 	if s.Chains < 1 {
@@ -174,18 +178,11 @@ func (s *SamplerSpec) Check() error {
 	if err := CheckFit(s.Chains, "chains", float64(units)/4, fmt.Sprintf(" of %d units", units), float64(weights)); err != nil {
 		return err
 	}
-	if err := s.Network.CheckRangeContext(s.context()); err != nil {
+	if err := s.Network.CheckRangeContext(Ending(s.Context)); err != nil {
 		return err
 	}
-	_, err := Coloring(s.Network, s.Colors)
+	_, err := ColoringContext(Ending(s.Context), s.Network, s.Colors)
 	return err
-}
-
-func (s *SamplerSpec) context() context.Context {
-	if s.Context == nil {
-		return context.Background()
-	}
-	return s.Context
 }
 
 // CheckBase reports a base that does not fit a network.
@@ -214,13 +211,19 @@ func CheckBase(n *spin.Network, base []int32, mix uint32) error {
 // more than the values of its weights and biases. Of a, only what Shape keeps
 // is looked at.
 func CheckSameShape(a, b *spin.Network) error {
+	return CheckSameShapeContext(context.Background(), a, b)
+}
+
+// CheckSameShapeContext is CheckSameShape that returns the context's error soon
+// after ctx ends.
+func CheckSameShapeContext(ctx context.Context, a, b *spin.Network) error {
 	if b == nil {
 		return errors.New("no network")
 	}
-	if err := b.Check(); err != nil {
+	if err := b.CheckContext(ctx); err != nil {
 		return err
 	}
-	if err := b.CheckRange(); err != nil {
+	if err := b.CheckRangeContext(ctx); err != nil {
 		return err
 	}
 	differ := errors.New("the new network has other layers or couplings")

@@ -140,6 +140,10 @@ type Update struct {
 	Momentum             float64
 	WeightDecay, L1      float64
 	OffsetRate           float64
+
+	// Context, if not nil, ends the update: Update returns its error within a
+	// tenth of a second, and only Load makes the trainer usable again.
+	Context context.Context
 }
 
 // UpdateRows is the number of rows of a block in which Update adds up the
@@ -164,6 +168,11 @@ type TrainerState struct {
 	VisibleOffset []float64    // μ
 	HiddenOffset  []float64    // λ
 	Chains        []spin.Batch // all units, one batch for each temperature; nil for CD
+
+	// Context, if not nil, ends the Save or Load that is given the state: it
+	// returns the context's error within a tenth of a second. A state half saved
+	// is of no use, and only another Load makes the trainer usable again.
+	Context context.Context
 }
 
 // Trainer holds a model, its chains and the state of its optimiser.
@@ -182,7 +191,8 @@ type Trainer interface {
 	// *DivergedError says that the new weights do not fit fixed point; the
 	// trainer must then be loaded anew.
 	Update(u Update) error
-	// Save copies the state to dst, making its slices as needed.
+	// Save copies the state to dst, making its slices as needed, and leaves
+	// its Context.
 	Save(dst *TrainerState) error
 	// Load replaces the state.
 	Load(src *TrainerState) error
@@ -214,7 +224,8 @@ func (s *TrainerSpec) Quantized() (*spin.Network, error) {
 	if s.Model == nil {
 		return nil, errors.New("trainer has no model")
 	}
-	if err := s.Model.Check(); err != nil {
+	ctx := Ending(s.Context)
+	if err := s.Model.CheckContext(ctx); err != nil {
 		return nil, err
 	}
 	if !isRBM(s.Model) {
@@ -264,15 +275,14 @@ func (s *TrainerSpec) Quantized() (*spin.Network, error) {
 		return nil, err
 	}
 	if s.Tied {
-		for _, w := range s.Model.Blocks[0].W {
+		for i, w := range s.Model.Blocks[0].W {
+			if i%lookCouplings == 0 && ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			if w != s.Model.Blocks[0].W[0] {
 				return nil, errors.New("tied weights that are not all equal")
 			}
 		}
-	}
-	ctx := s.Context
-	if ctx == nil {
-		ctx = context.Background()
 	}
 	return spin.QuantizeContext(ctx, s.Model)
 }
@@ -400,8 +410,8 @@ func (s *TrainerState) Check(spec *TrainerSpec) error {
 	if s.Model == nil {
 		return errors.New("training state has no model")
 	}
-	visible, hidden := spec.Model.Layers[0], spec.Model.Layers[1]
-	if err := s.Model.Check(); err != nil {
+	visible, hidden, ctx := spec.Model.Layers[0], spec.Model.Layers[1], Ending(s.Context)
+	if err := s.Model.CheckContext(ctx); err != nil {
 		return err
 	}
 	n := s.Model
@@ -419,7 +429,10 @@ func (s *TrainerState) Check(spec *TrainerSpec) error {
 			return fmt.Errorf("offset %v, want −1 to 1", x)
 		}
 	}
-	for _, v := range s.Velocity {
+	for i, v := range s.Velocity {
+		if i%lookCouplings == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 			return fmt.Errorf("velocity %v, want a finite number", v)
 		}
@@ -439,31 +452,81 @@ func (s *TrainerState) Check(spec *TrainerSpec) error {
 	return nil
 }
 
-// CopyTo copies the state to dst.
-func (s *TrainerState) CopyTo(dst *TrainerState) {
+// CopyTo copies the state, but for its Context, to dst.
+func (s *TrainerState) CopyTo(dst *TrainerState) { _ = s.CopyContext(context.Background(), dst) }
+
+// CopyContext is CopyTo that returns the context's error soon after ctx ends.
+func (s *TrainerState) CopyContext(ctx context.Context, dst *TrainerState) error {
+	var err error
+	if dst.Model, err = copyModel(ctx, s.Model); err != nil {
+		return err
+	}
+	if dst.Velocity, err = clone(ctx, s.Velocity); err != nil {
+		return err
+	}
 	dst.Step = s.Step
-	dst.Model = CopyModel(s.Model)
-	dst.Velocity = append([]float32(nil), s.Velocity...)
 	dst.VisibleOffset = append([]float64(nil), s.VisibleOffset...)
 	dst.HiddenOffset = append([]float64(nil), s.HiddenOffset...)
 	dst.Chains = nil
 	for r := range s.Chains {
 		c := s.Chains[r]
-		c.Bits = append([]uint64(nil), c.Bits...)
+		if c.Bits, err = clone(ctx, c.Bits); err != nil {
+			return err
+		}
 		dst.Chains = append(dst.Chains, c)
 	}
+	return nil
 }
 
 // CopyModel returns a deep copy of a model.
 func CopyModel(n *spin.Net[float32]) *spin.Net[float32] {
+	c, _ := copyModel(context.Background(), n)
+	return c
+}
+
+func copyModel(ctx context.Context, n *spin.Net[float32]) (*spin.Net[float32], error) {
 	c := &spin.Net[float32]{Layers: append([]int(nil), n.Layers...), Bias: append([]float32(nil), n.Bias...)}
 	for _, b := range n.Blocks {
-		b.W = append([]float32(nil), b.W...)
+		var err error
+		if b.W, err = clone(ctx, b.W); err != nil {
+			return nil, err
+		}
 		b.RowPtr = append([]int(nil), b.RowPtr...)
 		b.Col = append([]int32(nil), b.Col...)
 		c.Blocks = append(c.Blocks, b)
 	}
-	return c
+	return c, nil
+}
+
+// clone returns a copy of s, nil if it is empty.
+func clone[T any](ctx context.Context, s []T) ([]T, error) {
+	if len(s) == 0 {
+		return nil, nil
+	}
+	dst := make([]T, len(s))
+	return dst, CopyContext(ctx, dst, s)
+}
+
+// CopyContext copies src to dst, which is as long, and returns the context's
+// error soon after ctx ends.
+func CopyContext[T any](ctx context.Context, dst, src []T) error {
+	const piece = 1 << 20
+	for at := 0; at < len(src); at += piece {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		copy(dst[at:], src[at:min(len(src), at+piece)])
+	}
+	return nil
+}
+
+// Ending returns the context that an argument's field holds, or one that never
+// ends where that is nil.
+func Ending(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 func gcd(a, b int) int {

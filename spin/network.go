@@ -103,7 +103,10 @@ func (n *Net[T]) StreamUnits() []uint32 {
 // Check reports a network whose shapes do not fit together: an empty layer, a
 // wrong length, an index out of range, a self-coupling, or a block inside a
 // layer that is not symmetric.
-func (n *Net[T]) Check() error {
+func (n *Net[T]) Check() error { return n.CheckContext(context.Background()) }
+
+// CheckContext is Check that returns the context's error soon after ctx ends.
+func (n *Net[T]) CheckContext(ctx context.Context) error {
 	if len(n.Layers) == 0 {
 		return errors.New("network has no layers")
 	}
@@ -120,15 +123,19 @@ func (n *Net[T]) Check() error {
 	if len(n.Bias) != n.Units() {
 		return fmt.Errorf("network of %d units has %d biases", n.Units(), len(n.Bias))
 	}
+	l := looks{ctx: ctx}
 	for k := range n.Blocks {
-		if err := n.checkBlock(&n.Blocks[k]); err != nil {
+		if err := n.checkBlock(&l, &n.Blocks[k]); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return fmt.Errorf("block %d: %w", k, err)
 		}
 	}
 	return nil
 }
 
-func (n *Net[T]) checkBlock(b *Block[T]) error {
+func (n *Net[T]) checkBlock(l *looks, b *Block[T]) error {
 	if b.A < 0 || b.B < 0 || b.A >= len(n.Layers) || b.B >= len(n.Layers) {
 		return fmt.Errorf("couples layers %d and %d of %d", b.A, b.B, len(n.Layers))
 	}
@@ -139,6 +146,9 @@ func (n *Net[T]) checkBlock(b *Block[T]) error {
 		}
 		if b.A == b.B {
 			for i := range na {
+				if err := l.look(i); err != nil {
+					return err
+				}
 				if b.W[i*nb+i] != 0 {
 					return fmt.Errorf("unit %d is coupled to itself", i)
 				}
@@ -158,6 +168,9 @@ func (n *Net[T]) checkBlock(b *Block[T]) error {
 		if b.RowPtr[i+1] < b.RowPtr[i] {
 			return fmt.Errorf("sparse row %d ends before it starts", i)
 		}
+		if err := l.look(b.RowPtr[i+1] - b.RowPtr[i]); err != nil {
+			return err
+		}
 		for k := b.RowPtr[i]; k < b.RowPtr[i+1]; k++ {
 			j := int(b.Col[k])
 			if j < 0 || j >= nb {
@@ -170,6 +183,9 @@ func (n *Net[T]) checkBlock(b *Block[T]) error {
 	}
 	if b.A == b.B {
 		for i := range na {
+			if err := l.look(b.RowPtr[i+1] - b.RowPtr[i]); err != nil {
+				return err
+			}
 			for k := b.RowPtr[i]; k < b.RowPtr[i+1]; k++ {
 				j := int(b.Col[k])
 				if j == i {
@@ -203,17 +219,21 @@ func (b *Block[T]) at(i int, j int32) (T, bool) {
 
 // eachCoupling calls f for every pair of units that are coupled, under their
 // numbers in the network, once for each direction.
-func (n *Net[T]) eachCoupling(f func(from, to int, w T)) {
-	for k := range n.Blocks {
+func (n *Net[T]) eachCoupling(ctx context.Context, f func(from, to int, w T)) error {
+	return n.eachRow(ctx, func(k, unit, start int, w []T, col []int32) {
 		b := &n.Blocks[k]
-		fa, fb := n.First(b.A), n.First(b.B)
-		b.Each(n.Layers[b.B], func(i, j int, w T) {
-			f(fb+j, fa+i, w)
-			if b.A != b.B {
-				f(fa+i, fb+j, w)
+		fb := n.First(b.B)
+		for j, x := range w {
+			other := fb + start + j
+			if col != nil {
+				other = fb + int(col[j])
 			}
-		})
-	}
+			f(other, unit, x)
+			if b.A != b.B {
+				f(unit, other, x)
+			}
+		}
+	})
 }
 
 // Network is a network in fixed point: every weight and bias is an integer
@@ -248,7 +268,7 @@ func Quantize(n *Net[float32]) (*Network, error) {
 // QuantizeContext is Quantize that returns the context's error soon after ctx
 // ends.
 func QuantizeContext(ctx context.Context, n *Net[float32]) (*Network, error) {
-	if err := n.Check(); err != nil {
+	if err := n.CheckContext(ctx); err != nil {
 		return nil, err
 	}
 	sum := make([]float64, len(n.Bias))
@@ -289,7 +309,7 @@ func QuantizeContext(ctx context.Context, n *Net[float32]) (*Network, error) {
 	// Sums of finite float32 are finite.
 	for _, s := range sum {
 		if math.IsNaN(s) || math.IsInf(s, 0) {
-			if err := n.checkFinite(); err != nil {
+			if err := n.checkFinite(ctx); err != nil {
 				return nil, err
 			}
 		}
@@ -367,20 +387,28 @@ func QuantizeContext(ctx context.Context, n *Net[float32]) (*Network, error) {
 // rowPart is the most couplings that eachRow hands out at a time.
 const rowPart = 1 << 16
 
+// looks are the looks of a loop over couplings at a context.
+type looks struct {
+	ctx  context.Context
+	left int
+}
+
+// look looks at the context if rowPart couplings have gone by since it last did.
+func (l *looks) look(couplings int) error {
+	if l.left -= couplings; l.left > 0 {
+		return nil
+	}
+	l.left = rowPart
+	return l.ctx.Err()
+}
+
 // eachRow calls f for the stored couplings of every unit of a block's layer A,
 // in order, rowPart at most at a time: with the block, the unit's number in the
 // network, the number of the first coupling's unit in layer B for a dense
 // block, and for a sparse one the units' numbers. It looks at ctx every rowPart
 // couplings or so.
 func (n *Net[T]) eachRow(ctx context.Context, f func(block, unit, start int, w []T, col []int32)) error {
-	left := 0
-	look := func(count int) error {
-		if left -= count; left > 0 {
-			return nil
-		}
-		left = rowPart
-		return ctx.Err()
-	}
+	l := looks{ctx: ctx}
 	for k := range n.Blocks {
 		b := &n.Blocks[k]
 		first, nb := n.First(b.A), n.Layers[b.B]
@@ -393,7 +421,7 @@ func (n *Net[T]) eachRow(ctx context.Context, f func(block, unit, start int, w [
 			}
 			for start := 0; start < len(w); start += rowPart {
 				end := min(len(w), start+rowPart)
-				if err := look(end - start); err != nil {
+				if err := l.look(end - start); err != nil {
 					return err
 				}
 				if b.Sparse() {
@@ -417,7 +445,7 @@ func (n *Net[T]) locate(unit int) (layer, index int) {
 	panic("spin: unit out of range")
 }
 
-func (n *Net[T]) checkFinite() error {
+func (n *Net[T]) checkFinite(ctx context.Context) error {
 	bad := func(x T) bool { return math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) }
 	for u, b := range n.Bias {
 		if bad(b) {
@@ -428,7 +456,11 @@ func (n *Net[T]) checkFinite() error {
 	for k := range n.Blocks {
 		var err error
 		b := &n.Blocks[k]
+		l := looks{ctx: ctx}
 		b.Each(n.Layers[b.B], func(i, j int, w T) {
+			if err == nil {
+				err = l.look(1)
+			}
 			if err == nil && bad(w) {
 				err = fmt.Errorf("weight between unit %d of layer %d and unit %d of layer %d is %v, want a finite number", i, b.A, j, b.B, w)
 			}
@@ -488,28 +520,44 @@ func (q *Network) CheckRangeContext(ctx context.Context) error {
 // network: unit u hears unit Col[k] with weight W[k] for Ptr[u] ≤ k < Ptr[u+1],
 // sorted by unit; couplings that are zero are left out and repeated ones added.
 func (q *Network) Neighbors() (ptr []int, col []int32, w []int32) {
+	ptr, col, w, _ = q.NeighborsContext(context.Background())
+	return ptr, col, w
+}
+
+// NeighborsContext is Neighbors that returns the context's error soon after ctx
+// ends.
+func (q *Network) NeighborsContext(ctx context.Context) (ptr []int, col []int32, w []int32, err error) {
 	n := q.Units()
 	ptr = make([]int, n+1)
-	q.eachCoupling(func(_, to int, w int32) {
+	err = q.eachCoupling(ctx, func(_, to int, w int32) {
 		if w != 0 {
 			ptr[to+1]++
 		}
 	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	for u := range n {
 		ptr[u+1] += ptr[u]
 	}
 	col, w = make([]int32, ptr[n]), make([]int32, ptr[n])
 	next := append([]int(nil), ptr[:n]...)
-	q.eachCoupling(func(from, to int, x int32) {
+	err = q.eachCoupling(ctx, func(from, to int, x int32) {
 		if x != 0 {
 			col[next[to]], w[next[to]] = int32(from), x
 			next[to]++
 		}
 	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	// Rows come block by block; sort each and add what is named twice.
-	out := 0
+	out, l := 0, looks{ctx: ctx}
 	for u := range n {
 		lo, hi := ptr[u], ptr[u+1]
+		if err := l.look(hi - lo); err != nil {
+			return nil, nil, nil, err
+		}
 		sortPairs(col[lo:hi], w[lo:hi])
 		ptr[u] = out
 		for k := lo; k < hi; k++ {
@@ -522,7 +570,7 @@ func (q *Network) Neighbors() (ptr []int, col []int32, w []int32) {
 		}
 	}
 	ptr[n] = out
-	return ptr, col[:out], w[:out]
+	return ptr, col[:out], w[:out], nil
 }
 
 // Shape returns a network with the layers and the places of the couplings of

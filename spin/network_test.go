@@ -57,7 +57,7 @@ func TestQuantize(t *testing.T) {
 			for u, b := range f.Bias {
 				sum[u] = math.Abs(float64(b))
 			}
-			f.eachCoupling(func(_, to int, w float32) { sum[to] += math.Abs(float64(w)) })
+			f.eachCoupling(t.Context(), func(_, to int, w float32) { sum[to] += math.Abs(float64(w)) })
 			for _, s := range sum {
 				big = big || math.Ldexp(s, int(q.Frac))+float64(len(sum)) >= 1<<31
 			}

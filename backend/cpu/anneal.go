@@ -26,8 +26,8 @@ type annealing struct {
 // Anneal implements backend.Annealer: one product for both free energies and
 // the hidden units, one for the visible.
 func (s *sampler) Anneal(ctx context.Context, bias []int32, way []uint32, weights, spread []float64) (bool, error) {
-	if s.closed {
-		return false, errClosed("sampler")
+	if err := s.usable(); err != nil {
+		return false, err
 	}
 	n := s.shape
 	if len(n.Layers) != 2 || len(n.Blocks) != 1 || n.Blocks[0].Sparse() || s.base == nil || len(s.clamped) > 0 || s.rule.Betas != nil || s.rule.Beta != 1<<spin.XBits ||

@@ -9,8 +9,10 @@ const itemWords = 16
 // shareItems cuts units × words into items, whole blocks of units over itemWords
 // words where it can, and gives every member about the same work: its items lie
 // together, and end at its bound. What is left when items of one size have been
-// dealt out evenly is cut up further along its words.
-func shareItems(units, block, words, members int) (items []item, bounds []int) {
+// dealt out evenly is cut up further along its words, unless these are to stay
+// together. The first member has other work besides, as much as so many units
+// times words.
+func shareItems(units, block, words, members int, together bool, besides int) (items []item, bounds []int) {
 	kinds := map[int][]item{} // by units and words
 	for w := 0; w < words; w += itemWords {
 		for u := 0; u < units; u += block {
@@ -19,6 +21,7 @@ func shareItems(units, block, words, members int) (items []item, bounds []int) {
 		}
 	}
 	parts, loads := make([][]item, members), make([]int, members)
+	loads[0] = besides
 	sizes := make([]int, 0, len(kinds))
 	for size := range kinds {
 		sizes = append(sizes, size)
@@ -36,6 +39,9 @@ func shareItems(units, block, words, members int) (items []item, bounds []int) {
 		left := same[each*members:]
 		for _, it := range left {
 			n := min(it.word1-it.word0, members, (2*members+len(left)-1)/len(left))
+			if together {
+				n = 1
+			}
 			for k := range n {
 				part, w := it, it.word1-it.word0
 				part.word0, part.word1 = it.word0+k*w/n, it.word0+(k+1)*w/n

@@ -11,13 +11,21 @@ import (
 
 // loop is a body whose items do not depend on each other.
 type loop struct {
-	ctx context.Context
-	n   int
-	do  func(member, item int)
+	ctx    context.Context
+	n      int
+	bounds []int // where each member's part of the items ends; nil for even parts
+	do     func(member, item int)
+}
+
+func (l *loop) next(t *team, member int) int {
+	if l.bounds != nil {
+		return t.claimFrom(member, l.bounds)
+	}
+	return t.claim(member, l.n)
 }
 
 func (l *loop) work(t *team, member int) {
-	for i := t.claim(member, l.n); i < l.n; i = t.claim(member, l.n) {
+	for i := l.next(t, member); i < l.n; i = l.next(t, member) {
 		if l.ctx.Err() != nil {
 			t.stop()
 			return
@@ -28,10 +36,15 @@ func (l *loop) work(t *team, member int) {
 
 // each calls do for items 0 … n−1, spread over the team, until ctx ends.
 func (b *Backend) each(ctx context.Context, n int, do func(member, item int)) error {
+	return b.eachOf(ctx, n, nil, do)
+}
+
+// eachOf is each for items whose parts end at bounds, or even ones for nil.
+func (b *Backend) eachOf(ctx context.Context, n int, bounds []int, do func(member, item int)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if b.team.run(&loop{ctx, n, do}) {
+	if b.team.run(&loop{ctx, n, bounds, do}) {
 		return ctx.Err()
 	}
 	return nil
@@ -48,10 +61,10 @@ func words(b *spin.Batch) int { return (b.Words + jobWords - 1) / jobWords }
 // Energy computes exact energies. An RBM's come from its hidden fields,
 // E = −b·v − Σ_a h_a (c_a + Σ_i W_ia v_i), any other network's pair by pair.
 func (b *Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
-	if backend.CheckRBM(job.Network) == nil {
+	if backend.IsRBM(job.Network) {
 		return b.energyRBM(ctx, job, dst)
 	}
 	n, s := job.Network, job.States
@@ -167,7 +180,7 @@ func (b *Backend) energyRBM(ctx context.Context, job backend.EnergyJob, dst []in
 // FreeEnergy computes F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i),
 // chains in the lanes.
 func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
 	n, s := job.Network, job.States
@@ -225,10 +238,14 @@ func (b *Backend) freeEnergies(out []float64, fields []int32, rest []float64, gi
 	}
 }
 
+// lookWeights is how many weights a loop passes between two looks at its
+// context.
+const lookWeights = 1 << 20
+
 // Means iterates h = tanh(c + Wᵀv), v = tanh(b + W h), every field one chain of
 // fused multiply-adds in ascending order of the units heard.
 func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
-	if err := job.Check(); err != nil {
+	if err := job.CheckContext(ctx); err != nil {
 		return err
 	}
 	n := job.Network
@@ -237,6 +254,9 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 	// Both orders of the weights, so that every field grows by whole rows.
 	byVisible, byHidden := make([]float64, visible*hidden), make([]float64, visible*hidden)
 	for k, x := range n.Blocks[0].W {
+		if k%lookWeights == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		byVisible[k] = float64(x)
 		byHidden[k%hidden*visible+k/hidden] = float64(x)
 	}
@@ -247,6 +267,9 @@ func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
 	half := func(dst, bias, src, w []float64) {
 		copy(dst, bias)
 		for i, x := range src {
+			if i%(lookWeights/len(dst)+1) == 0 && ctx.Err() != nil {
+				return // the call ends before the next step
+			}
 			b.elem.Axpy(dst, w[i*len(dst):(i+1)*len(dst)], x)
 		}
 		b.elem.Tanh(dst, unit)

@@ -53,6 +53,7 @@ type sampler struct {
 	}
 	looked int // sweeps since it looked at its chains
 	closed bool
+	broken error // a network was left half loaded
 }
 
 // step updates one colour, or the part of it that lies in one dense layer.
@@ -184,14 +185,11 @@ func (b *Backend) NewSampler(spec backend.SamplerSpec) (backend.Sampler, error) 
 	if err := s.SetTemperatures(spec.Temperatures); err != nil {
 		return nil, err
 	}
-	colors, err := backend.Coloring(n, spec.Colors)
+	colors, err := backend.ColoringContext(backend.Ending(spec.Context), n, spec.Colors)
 	if err != nil {
 		return nil, err
 	}
-	ctx := spec.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx := backend.Ending(spec.Context)
 	s.shape = n.Shape()
 	s.plan(n, colors)
 	if err := s.load(ctx, n); err != nil {
@@ -263,7 +261,7 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32) {
 		}
 		if len(list) > 0 {
 			st := step{list: list}
-			st.items, st.bounds = shareItems(len(list), 64, s.words, s.b.team.size)
+			st.items, st.bounds = shareItems(len(list), 64, s.words, s.b.team.size, false, 0)
 			steps = append(steps, st)
 		}
 		s.steps = append(s.steps, steps)
@@ -287,7 +285,7 @@ func (s *sampler) fieldsOf(member, units int) []int32 {
 
 func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 	st := step{layer: layer, blocks: heard}
-	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size)
+	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size, false, 0)
 	first := int32(s.first[layer])
 	for i := range st.items {
 		it := &st.items[i]
@@ -340,7 +338,10 @@ func (s *sampler) load(ctx context.Context, n *spin.Network) error {
 	if !lists {
 		return nil
 	}
-	ptr, col, w := n.Neighbors()
+	ptr, col, w, err := n.NeighborsContext(ctx)
+	if err != nil {
+		return err
+	}
 	s.csr.bias = make([]int32, s.rows.N)
 	s.csr.ptr = make([]int, s.rows.N+1)
 	s.csr.col, s.csr.w = col, w
@@ -376,8 +377,8 @@ func (s *sampler) start(ctx context.Context) error {
 // Sweep advances the chains. A call that is stopped puts back the state before
 // the sweep it was in.
 func (s *sampler) Sweep(ctx context.Context, n int) error {
-	if s.closed {
-		return errClosed("sampler")
+	if err := s.usable(); err != nil {
+		return err
 	}
 	if n < 0 {
 		return errors.New("negative number of sweeps")
@@ -536,10 +537,27 @@ func (s *sampler) SetState(src *spin.Batch) error {
 }
 
 func (s *sampler) SetNetwork(n *spin.Network) error {
-	if err := backend.CheckSameShape(s.shape, n); err != nil {
+	return s.SetNetworkContext(context.Background(), n)
+}
+
+func (s *sampler) SetNetworkContext(ctx context.Context, n *spin.Network) error {
+	if err := backend.CheckSameShapeContext(ctx, s.shape, n); err != nil {
 		return err
 	}
-	return s.load(context.Background(), n)
+	s.broken = nil
+	if err := s.load(ctx, n); err != nil {
+		s.broken = fmt.Errorf("a network was left half loaded: %w", err)
+		return err
+	}
+	return nil
+}
+
+// usable reports why the sampler cannot go on.
+func (s *sampler) usable() error {
+	if s.closed {
+		return errClosed("sampler")
+	}
+	return s.broken
 }
 
 func (s *sampler) SetTemperatures(t []float64) error {
@@ -572,8 +590,8 @@ func (s *sampler) Close() error {
 
 // Energies implements backend.EnergyMeter.
 func (s *sampler) Energies(ctx context.Context, dst []int64) (bool, error) {
-	if s.closed {
-		return false, errClosed("sampler")
+	if err := s.usable(); err != nil {
+		return false, err
 	}
 	if len(dst) > s.chains {
 		return false, fmt.Errorf("energies of %d chains, there are %d", len(dst), s.chains)

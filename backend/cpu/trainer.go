@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"kadanoff/backend"
 	"kadanoff/kernels/ascent"
@@ -51,6 +52,7 @@ type trainer struct {
 	means         []int32    // [hidden][meanStride]
 	joined        gibbs.Rows // what the pair sums take their signs from
 	pairs         []int32    // pair sums of a block, and of all ones
+	rows          int        // of data and chains joined
 	rowOf         []int32    // the row of pairs with a visible unit's joint statistics
 	exact         []float64  // their sums; integers. Of large batches only
 	joint         bool       // pairs holds the statistics, rather than exact
@@ -63,6 +65,7 @@ type trainer struct {
 	broken        error
 	energies      [][]int64
 	fields        [][]int32 // for each member, for energies
+	plans         map[planKey]*plan
 	ascent        updateState
 }
 
@@ -99,10 +102,7 @@ func (t *trainer) choose() {
 
 // NewTrainer starts training on the CPU.
 func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) {
-	ctx := spec.Context
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx := backend.Ending(spec.Context)
 	q, err := spec.Quantized()
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (b *Backend) NewTrainer(spec backend.TrainerSpec) (backend.Trainer, error) 
 	t.joined = newRows(t.v+2, blockWords)
 	t.vData, t.vModel = make([]int64, t.v), make([]int64, t.v)
 	t.hData, t.hModel = make([]int64, t.h), make([]int64, t.h)
-	t.fields = make([][]int32, b.team.size)
+	t.fields, t.plans = make([][]int32, b.team.size), map[planKey]*plan{}
 	t.w = append([]float32(nil), model.Blocks[0].W...)
 	t.bias = append([]float32(nil), model.Bias...)
 	if spec.Algorithm != backend.CD {
@@ -195,33 +195,82 @@ func (x *half) chunk(s *gibbs.Step, in *[1]gibbs.Rows) {
 	s.Word0, s.Word1 = s.Word0-x.word0, s.Word1-x.word0
 }
 
-// run spreads a half step over the team. Temperatures that lie in different
-// words may share a phase.
-func (t *trainer) run(ctx context.Context, halves ...half) error {
-	type item struct {
-		half                       int
-		unit0, unit1, word0, word1 int
+// plan is how half steps are shared among the members.
+type plan struct {
+	items  []halfItem
+	bounds []int // where each member's part of the items ends
+}
+
+// halfItem is an item of one of the half steps.
+type halfItem struct {
+	half int // -1 for work besides
+	item
+}
+
+// planKey is what a plan depends on: half steps in one direction over words that
+// follow each other, and the work besides.
+type planKey struct {
+	halves, word0, word1 int
+	up, together         bool
+	besides              int
+}
+
+// planOf shares half steps among the members, the first of which has other work
+// besides, as much as so many units times words.
+func (t *trainer) planOf(halves []half, besides int) *plan {
+	x, last := &halves[0], &halves[len(halves)-1]
+	together := x.beside != nil // the words of both are one item's
+	if together {
+		besides = besides * (x.word1 - x.word0) / (x.word1 - x.word0 + x.beside.word1 - x.beside.word0)
 	}
-	var items []item
+	key := planKey{len(halves), x.word0, last.word1, x.up, together, besides}
+	if p := t.plans[key]; p != nil {
+		return p
+	}
+	units := t.v
+	if x.up {
+		units = t.h
+	}
+	parts := make([][]halfItem, t.b.team.size)
+	if besides > 0 {
+		parts[0] = append(parts[0], halfItem{half: -1})
+	}
 	for k := range halves {
-		x := &halves[k]
-		units := t.v
-		if x.up {
-			units = t.h
-		}
-		size := units
-		if n := t.b.team.size; n > 1 {
-			size = max(1, units/(3*n*gibbs.UnitBlock)) * gibbs.UnitBlock
-		}
-		for w := x.word0; w < x.word1; w += 16 {
-			for u := 0; u < units; u += size {
-				items = append(items, item{k, u, min(units, u+size), w, min(x.word1, w+16)})
+		x, from := &halves[k], 0
+		items, bounds := shareItems(units, gibbs.UnitBlock, x.word1-x.word0, len(parts), together, besides)
+		for m, to := range bounds {
+			for _, it := range items[from:to] {
+				it.word0, it.word1 = it.word0+x.word0, it.word1+x.word0
+				parts[m] = append(parts[m], halfItem{k, it})
 			}
+			from = to
 		}
+		besides = 0
 	}
+	p := &plan{}
+	for _, part := range parts {
+		p.items = append(p.items, part...)
+		p.bounds = append(p.bounds, len(p.items))
+	}
+	t.plans[key] = p
+	return p
+}
+
+// run spreads half steps in one direction over the team. Temperatures that lie
+// in different words may share a phase, and so may other work, if not nil, that
+// takes one member as long as so many units and words.
+func (t *trainer) run(ctx context.Context, besides func(), size int, halves ...half) error {
+	if besides == nil {
+		size = 0
+	}
+	p := t.planOf(halves, size)
 	epoch := t.b.team.epoch()
-	return t.b.each(ctx, len(items), func(member, i int) {
-		it, m := items[i], t.b.members[member]
+	return t.b.eachOf(ctx, len(p.items), p.bounds, func(member, i int) {
+		it, m := &p.items[i], t.b.members[member]
+		if it.half < 0 {
+			besides()
+			return
+		}
 		x := &halves[it.half]
 		s := &m.step
 		m.in[0] = x.in
@@ -282,11 +331,11 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 	words := batch.Data.Words
 	t.fit(words, cd)
 	copy(t.dataV.Bits, batch.Data.Bits)
+	count := func() { gibbs.RowCounts(t.vData, t.dataV, 0, words, n) } // beside the first half step
 	clear(t.vData)
 	clear(t.vModel)
 	clear(t.hData)
 	clear(t.hModel)
-	gibbs.RowCounts(t.vData, t.dataV, 0, words, n)
 
 	modelWords, modelChains := t.words, t.spec.Chains
 	if cd {
@@ -308,9 +357,10 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		if cd {
 			x.out = &t.dataH
 		}
-		if err := t.run(ctx, x); err != nil {
+		if err := t.run(ctx, count, countSize, x); err != nil {
 			return err
 		}
+		count = nil
 		if !t.joint {
 			if err := t.sums(ctx, t.dataV, w, x.word1, 0, n, mData, t.hData); err != nil {
 				return err
@@ -343,9 +393,10 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 			x := &rules[r]
 			x.Sweep, x.up, x.in, x.out = sweep, false, hidden, &visible
 		}
-		if err := t.run(ctx, rules...); err != nil {
+		if err := t.run(ctx, count, countSize, rules...); err != nil {
 			return err
 		}
+		count = nil
 		for r := range rules {
 			x := &rules[r]
 			x.up, x.in, x.out = true, visible, &hidden
@@ -356,12 +407,11 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 			move = rules[1:]
 		}
 		if len(move) > 0 {
-			if err := t.run(ctx, move...); err != nil {
+			if err := t.run(ctx, nil, 0, move...); err != nil {
 				return err
 			}
 		}
 	}
-	gibbs.RowCounts(t.vModel, visible, 0, modelWords, modelChains)
 	if t.forms[1].kernel != nil && t.step%fewSteps == 0 {
 		from := gibbs.Chains{Rows: visible, Word1: min(modelWords, chunkWords)}
 		t.fewGain = gibbs.FewGain(t.v, gibbs.Chains{Rows: hidden, Word1: from.Word1})
@@ -369,6 +419,12 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 			t.fewGain += gibbs.FewGain(t.h, from, gibbs.Chains{Rows: t.dataV, Word1: words})
 		} else {
 			t.fewGain += 2 * gibbs.FewGain(t.h, from)
+		}
+	}
+	join := func() {
+		gibbs.RowCounts(t.vModel, visible, 0, modelWords, modelChains)
+		if t.joint {
+			t.join(visible, n, modelChains)
 		}
 	}
 	first := 0 // column of the first of the model's means
@@ -387,9 +443,10 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		if together {
 			x.beside = &half{Rule: data, in: t.dataV, dst: t.means, word1: words}
 		}
-		if err := t.run(ctx, x); err != nil {
+		if err := t.run(ctx, join, joinSize, x); err != nil {
 			return err
 		}
+		join = nil
 		if t.joint {
 			continue
 		}
@@ -403,10 +460,17 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		}
 	}
 	if t.joint {
-		return t.jointSums(ctx, visible, n, modelChains)
+		return t.jointSums(ctx, n, modelChains)
 	}
 	return nil
 }
+
+// Counting the rows of a batch or of the chains, and joining both, takes about
+// as long as a half step of so many units and words.
+const (
+	countSize = 16
+	joinSize  = 56
+)
 
 // clearExact sets the sums of a large batch to zero.
 func (t *trainer) clearExact() {
@@ -428,23 +492,29 @@ func (t *trainer) fit(words int, cd bool) {
 	}
 }
 
-// jointSums makes the sums of data minus model in one go: the model's chains
-// enter with their signs turned, and two more rows give the sum S and the
-// difference D of the hidden means. Where a visible unit is the same in all
-// the data, and in all of the model's chains, ±S or ±D is its row.
-func (t *trainer) jointSums(ctx context.Context, model gibbs.Rows, n, chains int) error {
-	rows := 0
+// join makes the rows of jointSums: those of the data and the model's chains
+// together, where they are not the same in all.
+func (t *trainer) join(model gibbs.Rows, n, chains int) {
+	t.rows = 0
 	for i := range t.v {
 		if t.constant(i, n, chains) {
 			continue
 		}
-		t.rowOf[i] = int32(rows)
-		concatenate(t.joined.Row(rows)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains)
-		rows++
+		t.rowOf[i] = int32(t.rows)
+		concatenate(t.joined.Row(t.rows)[:blockWords], t.dataV.Row(i), n, model.Row(i), chains)
+		t.rows++
 	}
 	ones, zeros := []uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}, make([]uint64, blockWords)
-	concatenate(t.joined.Row(rows)[:blockWords], ones, n, zeros, chains)
-	concatenate(t.joined.Row(rows + 1)[:blockWords], ones, n, ones, chains)
+	concatenate(t.joined.Row(t.rows)[:blockWords], ones, n, zeros, chains)
+	concatenate(t.joined.Row(t.rows + 1)[:blockWords], ones, n, ones, chains)
+}
+
+// jointSums makes the sums of data minus model in one go: the model's chains
+// enter with their signs turned, and two more rows give the sum S and the
+// difference D of the hidden means. Where a visible unit is the same in all
+// the data, and in all of the model's chains, ±S or ±D is its row.
+func (t *trainer) jointSums(ctx context.Context, n, chains int) error {
+	rows := t.rows
 	if err := t.productAt(ctx, 0, rows+2, n+chains, n, (n+chains+63)/64); err != nil {
 		return err
 	}
@@ -549,13 +619,27 @@ func (t *trainer) productAt(ctx context.Context, shift, rows, chains, minus, wor
 	if few := k.Few(); few != nil && gibbs.FewMeansGain(v, t.h, 0, words, chains) > 0 {
 		k = few
 	}
-	size, block := t.h, k.MeanBlock()
-	if n := t.b.team.size; n > 1 {
-		size = max(1, (t.h+n*block-1)/(n*block)) * block
+	// Every item turns its rows about first: one for each member, and more only
+	// where it would not end soon.
+	n, size, block := t.b.team.size, (rows+63)&^63, k.MeanBlock()
+	for size > 64 && size*((t.h+n-1)/n)*chains > 1<<31 {
+		size = (size/2 + 63) &^ 63
 	}
-	return t.b.each(ctx, (t.h+size-1)/size, func(member, i int) {
-		k.SpinMeans(t.pairs, t.h, v, t.means[shift:], meanStride,
-			i*size, min(t.h, (i+1)*size), 0, words, chains, minus, t.b.members[member].scratch)
+	bound := func(m int) int { // whole blocks, to nearest
+		if m == n {
+			return t.h
+		}
+		return min(t.h, (2*m*t.h+n*block)/(2*n*block)*block)
+	}
+	pieces := (rows + size - 1) / size
+	return t.b.each(ctx, n*pieces, func(member, i int) {
+		from, to, row := bound(i/pieces), bound(i/pieces+1), i%pieces*size
+		if from == to {
+			return
+		}
+		part := gibbs.Rows{Bits: v.Bits[row*v.Stride:], Stride: v.Stride, N: min(size, rows-row)}
+		k.SpinMeans(t.pairs[row*t.h:], t.h, part, t.means[shift:], meanStride,
+			from, to, 0, words, chains, minus, t.b.members[member].scratch)
 	})
 }
 
@@ -633,8 +717,7 @@ func (t *trainer) Save(dst *backend.TrainerState) error {
 			s.Chains = append(s.Chains, *b)
 		}
 	}
-	s.CopyTo(dst)
-	return nil
+	return s.CopyContext(backend.Ending(dst.Context), dst)
 }
 
 // row returns the words of unit u of the whole model.
@@ -649,16 +732,32 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	if err := src.Check(&t.spec); err != nil {
 		return err
 	}
-	q, err := spin.Quantize(src.Model)
+	ctx := backend.Ending(src.Context)
+	q, err := spin.QuantizeContext(ctx, src.Model)
 	if err != nil {
 		return err
 	}
+	if err := t.load(ctx, src, q); err != nil {
+		t.broken = fmt.Errorf("a state was left half loaded: %w", err)
+		return err
+	}
+	return nil
+}
+
+// load takes a state that has been checked, and rounded to q.
+func (t *trainer) load(ctx context.Context, src *backend.TrainerState, q *spin.Network) error {
 	t.step = src.Step
-	copy(t.w, src.Model.Blocks[0].W)
+	if err := backend.CopyContext(ctx, t.w, src.Model.Blocks[0].W); err != nil {
+		return err
+	}
 	copy(t.bias, src.Model.Bias)
-	t.velocity = nil
-	if len(src.Velocity) > 0 {
-		t.velocity = append([]float32(nil), src.Velocity...)
+	if n := len(src.Velocity); n == 0 {
+		t.velocity = nil
+	} else if len(t.velocity) != n {
+		t.velocity = make([]float32, n)
+	}
+	if err := backend.CopyContext(ctx, t.velocity, src.Velocity); err != nil {
+		return err
 	}
 	copy(t.mu, src.VisibleOffset)
 	copy(t.lambda, src.HiddenOffset)
@@ -669,7 +768,7 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	}
 	t.broken, t.gathered = nil, false
 	t.frac = q.Frac
-	return t.pack(context.Background(), q.Blocks[0].W)
+	return t.pack(ctx, q.Blocks[0].W)
 }
 
 func (t *trainer) Close() error {
@@ -738,11 +837,12 @@ func (t *trainer) energy(ctx context.Context, r, slot int) error {
 // updateState is what Update works with.
 type updateState struct {
 	kernel     *ascent.Kernel
-	rows       []ascent.Row
+	rows       []updateRow      // of each member
 	columns    []ascent.Columns // of each block of backend.UpdateRows rows
 	sums       [][]int32        // of each block: minus the sums of its columns in fixed point
 	fixed      [][]int32        // of each member: rows in fixed point, before they are packed
-	aside      [][]int32        // of each block: rows in fixed point that it packs with rows before it
+	aside      [][]int32        // of each block: rows in fixed point that are packed with rows before it
+	parts      []atomic.Int32   // of each block: how often one of the two parts of aside was made
 	dv, dh     []float64
 	total      []float64 // Σ_i x_ia μ_i
 	along      []float64 // Σ_a x_ia λ_a
@@ -750,9 +850,15 @@ type updateState struct {
 	columnSize []float64 // Σ_i |W_ia|, about
 }
 
+// updateRow is what a member's kernel writes to for every row.
+type updateRow struct {
+	ascent.Row
+	_ [64]byte // other members' are on other lines
+}
+
 func (u *updateState) init(t *trainer) {
 	u.kernel = ascent.For(t.b.level)
-	u.rows = make([]ascent.Row, t.b.team.size)
+	u.rows = make([]updateRow, t.b.team.size)
 	u.dv, u.dh = make([]float64, t.v), make([]float64, t.h)
 	u.total, u.along = make([]float64, t.h), make([]float64, t.v)
 	u.rowWeight, u.columnSize = make([]float32, t.v), make([]float64, t.h)
@@ -764,6 +870,7 @@ func (u *updateState) init(t *trainer) {
 		u.fixed = append(u.fixed, make([]int32, rows*t.h))
 	}
 	u.columns = make([]ascent.Columns, (t.v+backend.UpdateRows-1)/backend.UpdateRows)
+	u.parts = make([]atomic.Int32, len(u.columns))
 	for k := range u.columns {
 		u.sums, u.aside = append(u.sums, make([]int32, t.h)), append(u.aside, make([]int32, rows*t.h))
 		u.columns[k] = ascent.Columns{

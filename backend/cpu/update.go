@@ -26,15 +26,18 @@ func (t *trainer) Update(u backend.Update) error {
 		t.velocity = make([]float32, t.v*t.h+t.v+t.h)
 	}
 	t.choose()
+	ctx := backend.Ending(u.Context)
 	var err error
 	if t.spec.Tied {
-		err = t.updateTied(&u)
-	} else {
-		t.updateAll(&u)
-		err = t.round()
+		err = t.updateTied(ctx, &u)
+	} else if err = t.updateAll(ctx, &u); err == nil {
+		err = t.round(ctx)
 	}
 	if err != nil {
 		t.broken = err
+		if ctx.Err() != nil {
+			t.broken = fmt.Errorf("a step was left unfinished: %w", err)
+		}
 		return err
 	}
 	t.step++
@@ -42,8 +45,11 @@ func (t *trainer) Update(u backend.Update) error {
 }
 
 // updateAll makes the new masters, and their fixed point at the present scale.
-func (t *trainer) updateAll(u *backend.Update) {
+func (t *trainer) updateAll(ctx context.Context, u *backend.Update) error {
 	st := &t.ascent
+	for e := range st.parts {
+		st.parts[e].Store(0)
+	}
 	s := backend.Statistics{Samples: t.samples, Chains: t.chains}
 	means := func(d, offset []float64, data, model []int64, unit float64) {
 		fd, fm := unit/float64(s.Samples), unit/float64(s.Chains)
@@ -62,16 +68,15 @@ func (t *trainer) updateAll(u *backend.Update) {
 		Centred: nonZero(t.mu) || nonZero(t.lambda),
 		Shrink:  u.WeightDecay != 0 || u.L1 != 0,
 	}
-	// The work cannot be cut short: a context would leave half a step. Rows
-	// are packed while they are at hand, at the present scale; round packs
+	// Rows are packed while they are at hand, at the present scale; round packs
 	// them again in the rare case that it changes.
 	block := t.kernel.RowBlock()
-	_ = t.b.each(context.Background(), len(st.columns), func(member, k int) {
+	err := t.b.each(ctx, len(st.columns), func(member, k int) {
 		c := &st.columns[k]
 		clear(c.Sum)
 		clear(c.Magnitude)
 		clear(st.sums[k])
-		r := &st.rows[member]
+		r := &st.rows[member].Row
 		*r = row
 		update := func(i int, fixed []int32) {
 			from, to := i*t.h, (i+1)*t.h
@@ -111,25 +116,16 @@ func (t *trainer) updateAll(u *backend.Update) {
 		for i := whole1; i < row1; i++ {
 			update(i, st.aside[k+1][(i-whole1)*t.h:])
 		}
+		// A block with rows of two items is packed by whoever has done the second.
+		for _, e := range [2]int{k, k + 1} {
+			first := e * backend.UpdateRows / block * block
+			if e > 0 && e < len(st.columns) && first < e*backend.UpdateRows && st.parts[e].Add(1) == 2 {
+				t.kernel.PackBoth(t.up, t.down, st.aside[e], t.h, first, min(t.v, first+block), t.rest, st.sums[e])
+			}
+		}
 	})
-	columns := t.rest[t.v:]
-	clear(columns)
-	for k, sums := range st.sums {
-		if i := k * backend.UpdateRows / block * block; i < k*backend.UpdateRows {
-			t.kernel.PackBoth(t.up, t.down, st.aside[k], t.h, i, min(t.v, i+block), t.rest, columns)
-		}
-		for a, x := range sums {
-			columns[a] += x
-		}
-	}
-	clear(st.total)
-	clear(st.columnSize)
-	for k := range st.columns {
-		c := &st.columns[k]
-		for a, m := range c.Magnitude {
-			st.total[a] += c.Sum[a]
-			st.columnSize[a] += float64(m)
-		}
+	if err != nil {
+		return err
 	}
 	n := t.v * t.h
 	bias := func(k int, d, along float64) {
@@ -140,12 +136,31 @@ func (t *trainer) updateAll(u *backend.Update) {
 		}
 		t.bias[k] = float32(float64(t.bias[k]) + (y - along))
 	}
-	for i, d := range st.dv {
-		bias(i, d, st.along[i])
-	}
-	for a, d := range st.dh {
-		bias(t.v+a, d, st.total[a])
-	}
+	// Each member takes some of the columns, and of the biases.
+	return t.b.each(ctx, t.b.team.size, func(_, m int) {
+		part := func(n int) (from, to int) { return m * n / t.b.team.size, (m + 1) * n / t.b.team.size }
+		from, to := part(t.h)
+		rest, total, size := t.rest[t.v+from:t.v+to], st.total[from:to], st.columnSize[from:to]
+		clear(rest)
+		clear(total)
+		clear(size)
+		for k := range st.columns {
+			c := &st.columns[k]
+			sum, magnitude, sums := c.Sum[from:to], c.Magnitude[from:to], st.sums[k][from:to]
+			for a := range rest {
+				rest[a] += sums[a]
+				total[a] += sum[a]
+				size[a] += float64(magnitude[a])
+			}
+		}
+		for a := from; a < to; a++ {
+			bias(t.v+a, st.dh[a], st.total[a])
+		}
+		from, to = part(t.v)
+		for i := from; i < to; i++ {
+			bias(i, st.dv[i], st.along[i])
+		}
+	})
 }
 
 func nonZero(x []float64) bool {
@@ -157,9 +172,12 @@ func nonZero(x []float64) bool {
 	return false
 }
 
-func (t *trainer) updateTied(u *backend.Update) error {
+func (t *trainer) updateTied(ctx context.Context, u *backend.Update) error {
 	sum := int64(0)
 	for i := range t.v {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if t.joint {
 			for _, x := range t.pairRow(i) {
 				sum += int64(x)
@@ -184,6 +202,9 @@ func (t *trainer) updateTied(u *backend.Update) error {
 	}
 	x := float64(u.WeightRate * g)
 	for k := range t.w {
+		if k%lookWeights == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 		step := x
 		if t.velocity != nil {
 			step = math.FMA(u.Momentum, float64(t.velocity[k]), x)
@@ -191,13 +212,13 @@ func (t *trainer) updateTied(u *backend.Update) error {
 		}
 		t.w[k] = float32(w + step)
 	}
-	return t.roundAll()
+	return t.roundAll(ctx)
 }
 
 // round finds the scale of the new weights and makes them ready for use. The sums of
 // magnitudes from the update are good to about a float32's precision: where
 // that decides the scale, it is what spin.Quantize would choose.
-func (t *trainer) round() error {
+func (t *trainer) round(ctx context.Context) error {
 	st := &t.ascent
 	low, high := spin.MaxFrac, spin.MaxFrac
 	// see lets the largest sum of a layer whose units hear terms others decide.
@@ -220,11 +241,15 @@ func (t *trainer) round() error {
 	see(columns, t.v)
 	finite := rows <= math.MaxFloat32 && columns <= math.MaxFloat32
 	if !finite || low != high || low < spin.MinFrac {
-		return t.roundAll()
+		return t.roundAll(ctx)
 	}
 	if uint(low) != t.frac {
 		t.frac = uint(low)
-		return t.pack(context.Background(), t.rounded())
+		fixed, err := t.rounded(ctx)
+		if err != nil {
+			return err
+		}
+		return t.pack(ctx, fixed)
 	}
 	t.roundBias()
 	t.kernel.SetBias(t.up, t.offset[t.v:], t.rest[t.v:])
@@ -243,32 +268,34 @@ func fracOf(sum float64, terms int) int {
 }
 
 // roundAll rounds by the definition; weights that do not fit have diverged.
-func (t *trainer) roundAll() error {
-	if err := t.load(); err != nil {
+func (t *trainer) roundAll(ctx context.Context) error {
+	if err := t.reload(ctx); ctx.Err() != nil {
+		return err
+	} else if err != nil {
 		return &backend.DivergedError{Step: t.step, Reason: err}
 	}
 	return nil
 }
 
 // rounded returns the weights in fixed point at the present scale.
-func (t *trainer) rounded() []int32 {
+func (t *trainer) rounded(ctx context.Context) ([]int32, error) {
 	fixed, scale := make([]int32, len(t.w)), math.Ldexp(1, int(t.frac))
-	_ = t.b.each(context.Background(), t.v, func(_, i int) {
+	err := t.b.each(ctx, t.v, func(_, i int) {
 		for k := i * t.h; k < (i+1)*t.h; k++ {
 			fixed[k] = int32(math.RoundToEven(float64(t.w[k]) * scale))
 		}
 	})
-	return fixed
+	return fixed, err
 }
 
-// load makes everything that follows from the masters, by the definition.
-func (t *trainer) load() error {
-	q, err := spin.Quantize(t.model())
+// reload makes everything that follows from the masters, by the definition.
+func (t *trainer) reload(ctx context.Context) error {
+	q, err := spin.QuantizeContext(ctx, t.model())
 	if err != nil {
 		return err
 	}
 	t.frac = q.Frac
-	return t.pack(context.Background(), q.Blocks[0].W)
+	return t.pack(ctx, q.Blocks[0].W)
 }
 
 // roundBias rounds the biases at the present scale.

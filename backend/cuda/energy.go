@@ -95,7 +95,7 @@ func (g *given) free() error { return cmp.Or(g.rows.free(), g.spins.free()) }
 // Energy computes exact energies: an RBM's from its hidden fields, any other
 // network's from lists of couplings.
 func (b *Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
 	couplings := 0
@@ -203,7 +203,7 @@ func (e *energies) free() error {
 // FreeEnergy computes the fields of the layer that is summed out, and sums
 // their logarithms in order.
 func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
 	n := job.Network

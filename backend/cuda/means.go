@@ -16,7 +16,7 @@ import (
 // Means iterates real-valued configurations on the devices, chains in panels
 // of kernels.PanelColumns.
 func (b *Backend) Means(ctx context.Context, job backend.MeansJob) error {
-	if err := job.Check(); err != nil {
+	if err := job.CheckContext(ctx); err != nil {
 		return err
 	}
 	n := job.Network

@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -450,7 +451,11 @@ func (s *sampler) setState(row func(unit int) []uint64) error {
 }
 
 func (s *sampler) SetNetwork(n *spin.Network) error {
-	if err := backend.CheckSameShape(s.network, n); err != nil {
+	return s.SetNetworkContext(context.Background(), n)
+}
+
+func (s *sampler) SetNetworkContext(ctx context.Context, n *spin.Network) error {
+	if err := backend.CheckSameShapeContext(ctx, s.network, n); err != nil {
 		return err
 	}
 	return s.on("taking weights", func() error { return s.load(n) })

@@ -138,7 +138,11 @@ func (s *spread) SetState(src *spin.Batch) error {
 }
 
 func (s *spread) SetNetwork(n *spin.Network) error {
-	return s.each(func(_ int, p *sampler) error { return p.SetNetwork(n) })
+	return s.SetNetworkContext(context.Background(), n)
+}
+
+func (s *spread) SetNetworkContext(ctx context.Context, n *spin.Network) error {
+	return s.each(func(_ int, p *sampler) error { return p.SetNetworkContext(ctx, n) })
 }
 
 func (s *spread) SetTemperatures(t []float64) error {

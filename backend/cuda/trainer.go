@@ -660,7 +660,7 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	if err := src.Check(&backend.TrainerSpec{Model: &model, Algorithm: t.spec.Algorithm, Chains: t.spec.Chains, Temperatures: t.spec.Temperatures}); err != nil {
 		return err
 	}
-	if _, err := spin.Quantize(src.Model); err != nil {
+	if _, err := spin.QuantizeContext(backend.Ending(src.Context), src.Model); err != nil {
 		return err
 	}
 	t.step, t.moving, t.gathered = src.Step, len(src.Velocity) > 0, false

@@ -10,7 +10,7 @@ import (
 
 // Energy computes E = −Σ W_ij s_i s_j − Σ Bias_i s_i of each chain.
 func (Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
 	n, s := job.Network, job.States
@@ -39,7 +39,7 @@ func (Backend) Energy(ctx context.Context, job backend.EnergyJob, dst []int64) e
 // FreeEnergy computes F(v) = −Σ_i b_i v_i − Σ_a ln 2cosh(c_a + Σ_i W_ia v_i) of
 // each chain at each point of the path.
 func (Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []float64) error {
-	if err := job.Check(dst); err != nil {
+	if err := job.CheckContext(ctx, dst); err != nil {
 		return err
 	}
 	n, s := job.Network, job.States
@@ -87,7 +87,7 @@ func (Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst []
 // of fused multiply-adds in ascending order of the units heard, beginning with
 // the bias, in units of the last fraction bit.
 func (Backend) Means(ctx context.Context, job backend.MeansJob) error {
-	if err := job.Check(); err != nil {
+	if err := job.CheckContext(ctx); err != nil {
 		return err
 	}
 	n := job.Network

@@ -167,7 +167,11 @@ func (s *sampler) SetState(src *spin.Batch) error {
 }
 
 func (s *sampler) SetNetwork(n *spin.Network) error {
-	if err := backend.CheckSameShape(s.network, n); err != nil {
+	return s.SetNetworkContext(context.Background(), n)
+}
+
+func (s *sampler) SetNetworkContext(ctx context.Context, n *spin.Network) error {
+	if err := backend.CheckSameShapeContext(ctx, s.network, n); err != nil {
 		return err
 	}
 	s.load(n)

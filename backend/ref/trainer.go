@@ -292,20 +292,23 @@ func (t *trainer) finish() error {
 }
 
 func (t *trainer) Save(dst *backend.TrainerState) error {
-	t.state.CopyTo(dst)
-	return nil
+	return t.state.CopyContext(backend.Ending(dst.Context), dst)
 }
 
 func (t *trainer) Load(src *backend.TrainerState) error {
 	if err := src.Check(&t.spec); err != nil {
 		return err
 	}
-	net, err := spin.Quantize(src.Model)
+	ctx := backend.Ending(src.Context)
+	net, err := spin.QuantizeContext(ctx, src.Model)
 	if err != nil {
 		return err
 	}
-	src.CopyTo(&t.state)
-	t.net = net
+	var state backend.TrainerState
+	if err := src.CopyContext(ctx, &state); err != nil {
+		return err
+	}
+	t.state, t.net = state, net
 	return nil
 }
 
