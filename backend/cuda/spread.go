@@ -63,8 +63,8 @@ func (s *spread) each(f func(i int, p *sampler) error) error {
 	return cmp.Or(errs...)
 }
 
-// Sweep queues sweeps in calls of about twenty milliseconds, so that one that
-// is stopped ends soon and all parts after the same sweep.
+// Sweep queues sweeps in pieces of about twenty milliseconds, so that a call
+// that is stopped ends soon and all parts after the same sweep.
 func (s *spread) Sweep(ctx context.Context, n int) error {
 	for _, p := range s.parts {
 		if err := p.usable(); err != nil {
@@ -74,16 +74,25 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 	if n < 0 {
 		return errors.New("negative number of sweeps")
 	}
-	done := 0
-	return paced(ctx, n, 0, func(part int) error {
+	done, most := 0, 0
+	for _, p := range s.parts {
+		if p.size > 0 {
+			most = 1
+		}
+	}
+	if most > 0 {
+		// What an earlier call left is done on all devices before any goes on.
+		if err := s.each(func(_ int, p *sampler) error { return p.until(ctx, "sweeping", func() error { return nil }) }); err != nil {
+			return err
+		}
+	}
+	return paced(ctx, n, most, func(part int) error {
 		err := s.each(func(_ int, p *sampler) error {
 			return p.on("sweeping", func() error {
-				for i := range part {
-					if err := p.once(done + i + 1); err != nil {
-						return err
-					}
+				if p.size > 0 {
+					return p.long(ctx, done+1)
 				}
-				return cu.Synchronize()
+				return cmp.Or(p.sweeps(done, part), cu.Synchronize())
 			})
 		})
 		done += part

@@ -60,7 +60,7 @@ func Kernels() map[string][]string {
 			"fields_digits2", "fields_digits3", "fields_digits4",
 		},
 		"list":    {"gibbs_list"},
-		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins"},
+		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins", "advance_clock"},
 		"pack":    {"pack_digits", "fold_weights"},
 		"moments": {"count_ones", "count_edges", "count_pairs"},
 		"train": {

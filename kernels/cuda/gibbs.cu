@@ -2,8 +2,9 @@
 // cores of sm_80 and later. For each chain and each free unit u of the layer:
 //
 //   a    = bias[u] + sum_i W[i][u] s[i]                 exact, int32
-//   a    = interpolate(a, base[u], mix)                 if there is a base
-//   s[u] = spin.Up(a, beta, frac, draw of u)
+//   fields[u] = a                                       if there is a place
+//   a    = interpolate(a, base[u], mix[clock.point])    if there is a base
+//   s[u] = spin.Up(a, beta, frac, draw of u in sweep clock.sweep + ahead)
 //
 // Spins enter as {0,1} and weights as balanced base-256 digits in signed bytes:
 //
@@ -82,6 +83,12 @@ DEVICE void sample_means(const int *f, const int *__restrict__ bias, signed char
     int m = exists ? mean((int)((u32)bias[j] + 2 * (u32)f[j]), beta, rule.frac, rule.table) : 0;
     for (int d = 0; d < 3; d++, m = (m - (signed char)m) >> 8) to[(d * places + j) * stride] = (signed char)m;
   }
+}
+
+// The fields of GROUP units of one chain, a row of chains apart.
+DEVICE void store(const int *f, const int *__restrict__ bias, int *to, int stride) {
+#pragma unroll 4
+  for (int j = 0; j < GROUP; j++) to[(u64)j * stride] = (int)((u32)bias[j] + 2 * (u32)f[j]);
 }
 
 // A chain's row in the turning buffer: the pad and the shift of odd groups of
@@ -190,10 +197,10 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
 
 #define HALF_STEP(name, digits, nt)                                                                                                       \
   KERNEL(128, 2, name, const U4 *weights, const int *bias, const u16 *free, const int *from, const int *base, const U4 *spins, u16 *out, \
-         const u64 *beta, const u32 *table, int steps, int stride, int chains, u32 chain0, u32 block0, u64 seed, u64 sweep, int frac,    \
-         u32 mix) {                                                                                                                       \
+         const u64 *beta, const u32 *table, int steps, int stride, int chains, u32 chain0, u32 block0, u64 seed, const Clock *clock,     \
+         u64 ahead, int frac, const u32 *mix, int *fields) {                                                                              \
     SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
-    const Rule rule = {base, table, seed, sweep, mix, frac};                                                                              \
+    const Rule rule = {base, table, seed, clock->sweep + ahead, base ? mix[clock->point] : 0, frac};                                      \
     half_step<digits, nt>(ring, weights, from, Chains{spins, stride, chains}, steps, [&](int group, int chain, const int *f) {            \
       if (chain >= chains) return;                                                                                                        \
       const u32 may = free[group];                                                                                                        \
@@ -202,6 +209,7 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
       u16 *to = out + ((u64)(group / 2) * stride + chain) * 2 + group % 2;                                                                \
       if (may != 0xFFFF) bits = (bits & may) | (*to & ~may);                                                                              \
       *to = (u16)bits;                                                                                                                    \
+      if (fields) store(f, bias + GROUP * group, fields + (u64)GROUP * group * stride + chain, stride);                                   \
     });                                                                                                                                   \
   }
 HALF_STEP(gibbs_digits4, 4, 2)
@@ -234,8 +242,7 @@ MEANS(means_digits2, 2, 4)
   KERNEL(128, 2, name, const U4 *weights, const int *bias, const int *from, const U4 *spins, int *fields, int steps, int stride) {        \
     SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
     half_step<digits, nt>(ring, weights, from, Chains{spins, stride, stride}, steps, [&](int group, int chain, const int *f) {            \
-      for (int j = 0; j < GROUP; j++)                                                                                                     \
-        fields[((u64)GROUP * group + j) * stride + chain] = (int)((u32)bias[GROUP * group + j] + 2 * (u32)f[j]);                          \
+      store(f, bias + GROUP * group, fields + (u64)GROUP * group * stride + chain, stride);                                               \
     });                                                                                                                                   \
   }
 FIELDS(fields_digits4, 4, 2)
