@@ -524,7 +524,7 @@ func (s *spread) Anneal(ctx context.Context, bias []int32, way []uint32, weights
 	d := make([]float64, s.chains)
 	done := 0
 	if err == nil {
-		err = paced(ctx, len(way)-1, most, func(n int) error {
+		err = s.walk.run(ctx, len(way)-1, most, func(n int) error {
 			kept := make([][]float64, len(s.parts))
 			err := s.each(func(i int, p *sampler) error {
 				return p.on("annealing", func() (err error) {

@@ -74,7 +74,7 @@ func (l launch) equal(m launch) bool {
 	return l.kernel == m.kernel && l.x == m.x && l.y == m.y && l.z == m.z && l.threads == m.threads && slices.Equal(l.arguments, m.arguments)
 }
 
-// mostNodes is how many launches a graph has at most.
+// mostNodes is how many launches of turns a graph has at most.
 const mostNodes = 256
 
 // loop repeats launches. What differs from one repetition to the next is read
@@ -133,7 +133,7 @@ func (l *loop) repeat(t *turn, n int, sweep, point uint64) error {
 	if len(t.shape) == 0 { // every unit is clamped
 		return nil
 	}
-	most := min(bits.Len(uint(mostNodes/len(t.shape))), len(t.graphs)) - 1
+	most := min(bits.Len(uint(l.d.nodes/len(t.shape))), len(t.graphs)) - 1
 	for n > 0 {
 		k := max(0, min(bits.Len(uint(n))-1, most))
 		size := uint64(1) << k

@@ -42,6 +42,7 @@ type ising struct {
 	every               int // sweeps of a turn that is recorded
 	size                int // threads of a launch of a sweep that takes long, 0 for one that does not
 	debt                debt
+	pace                pace
 
 	job, spins, valid, thresholds, drawn, states, counts memory
 
@@ -407,7 +408,7 @@ func (s *ising) Record(ctx context.Context, n, every int, energy, magnetization 
 	if s.size > 0 {
 		most = 1
 	}
-	return paced(ctx, n, most, func(part int) error {
+	return s.pace.run(ctx, n, most, func(part int) error {
 		defer func() { before += part }()
 		return s.until(ctx, "sweeping a lattice", func() error {
 			return s.record(ctx, part, before, every, energy, magnetization)

@@ -21,6 +21,8 @@ type spread struct {
 	first  []int // chain of each part
 	chains int
 	units  int
+	pace   pace // of sweeps
+	walk   pace // of annealing
 }
 
 func newSpread(devices []*device, spec backend.SamplerSpec) (backend.Sampler, error) {
@@ -86,7 +88,7 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	return paced(ctx, n, most, func(part int) error {
+	return s.pace.run(ctx, n, most, func(part int) error {
 		err := s.each(func(_ int, p *sampler) error {
 			return p.on("sweeping", func() error {
 				if p.size > 0 {
@@ -100,15 +102,20 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 	})
 }
 
-// paced calls do for n things in all, as many at a time as take about twenty
-// milliseconds, at most `most` if that is not 0, until ctx ends.
-func paced(ctx context.Context, n, most int, do func(part int) error) error {
+// pace is how many things take about twenty milliseconds, as far as is known.
+type pace struct{ part int }
+
+// run calls do for n things in all, as many at a time as take about twenty
+// milliseconds, at most `most` if that is not 0, until ctx ends. The next call
+// begins with what this one has learned.
+func (p *pace) run(ctx context.Context, n, most int, do func(part int) error) error {
 	const long = 20 * time.Millisecond
-	for done, part := 0, 1; ; {
+	for done := 0; ; {
 		if err := ctx.Err(); err != nil || done == n {
 			return err
 		}
-		part = min(part, n-done)
+		p.part = max(1, p.part)
+		part := min(p.part, n-done)
 		if most > 0 {
 			part = min(part, most)
 		}
@@ -118,12 +125,17 @@ func paced(ctx context.Context, n, most int, do func(part int) error) error {
 		}
 		done += part
 		switch took := time.Since(start); {
-		case took < long/2:
-			part *= 2
 		case took > long:
-			part = max(1, part/2)
+			p.part = max(1, int(int64(part)*int64(long)/int64(took)))
+		case took < long/2 && part == p.part:
+			p.part *= 2
 		}
 	}
+}
+
+// paced is one call.
+func paced(ctx context.Context, n, most int, do func(part int) error) error {
+	return new(pace).run(ctx, n, most, do)
 }
 
 func (s *spread) Sweeps() uint64 { return s.parts[0].sweep }
