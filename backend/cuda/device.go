@@ -35,6 +35,7 @@ type device struct {
 	captures cu.Stream // where they become a graph
 	noted    *[]launch // if not nil, launches are noted here and nothing is queued
 	nodes    int       // mostNodes, or fewer in tests
+	units    int       // kernels.SweepUnits, or fewer in tests
 }
 
 // Error is a failure of a device while it worked. It is syscall.ENOMEM when
@@ -135,7 +136,7 @@ func openDevice(n int) (*device, error) {
 	if info.Missing != "" {
 		return nil, missing(n, "%s", info.Missing)
 	}
-	d := &device{info: info, calls: make(chan func()), ended: make(chan struct{}), functions: map[string]cu.Function{}, nodes: mostNodes}
+	d := &device{info: info, calls: make(chan func()), ended: make(chan struct{}), functions: map[string]cu.Function{}, nodes: mostNodes, units: kernels.SweepUnits}
 	started := make(chan error)
 	go d.run(dev, started)
 	if err := <-started; err != nil {

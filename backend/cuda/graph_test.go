@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -56,13 +57,15 @@ func shapes(t *testing.T) map[string]backend.SamplerSpec {
 	}
 }
 
-// A call of many sweeps copies nothing, and from the second of its kind on it
+// A call of many sweeps copies nothing. For a small network it is one launch; for
+// others, from the second of its kind on it
 // is a graph for each power of two in their number: what a sweep launches are
 // its kernels, and one more moves the clock on. A single sweep is launched as it
 // is, and the clock after it.
 func TestGraphs(t *testing.T) {
 	counter := simulated(t)
-	b := open(t)
+	whole, b := open(t), open(t)
+	b.devices[0].units = 0
 	type traffic struct{ launches, graphs, nodes, to, from int }
 	read := func() traffic {
 		return traffic{counter(simLaunches), counter(simGraphs), counter(simNodes), counter(simToDevice), counter(simFromDevice)}
@@ -95,9 +98,19 @@ func TestGraphs(t *testing.T) {
 		{"moments", 8, traffic{launches: 40}, traffic{graphs: 1, nodes: 41}},
 		{"every 3", 6, traffic{launches: 18}, traffic{graphs: 1, nodes: 19}},
 		{"every 17", 17, traffic{launches: 37}, traffic{launches: 6, graphs: 1, nodes: 33}},
+		{"small rbm", 8, traffic{launches: 1}, traffic{launches: 1}},
+		{"small moments", 8, traffic{launches: 32}, traffic{graphs: 1, nodes: 33}},
+		{"small every 3", 6, traffic{launches: 8}, traffic{graphs: 1, nodes: 9}},
+		{"small every 17", 17, traffic{launches: 4}, traffic{launches: 4}},
+		{"small torus", 8, traffic{launches: 32}, traffic{graphs: 1, nodes: 33}}, // not dense
 	} {
 		t.Run(fmt.Sprintf("%s-%d", c.name, c.sweeps), func(t *testing.T) {
-			s, err := b.NewSampler(specs[c.name])
+			b := b
+			name, isSmall := strings.CutPrefix(c.name, "small ")
+			if isSmall {
+				b = whole
+			}
+			s, err := b.NewSampler(specs[name])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +131,10 @@ func TestGraphs(t *testing.T) {
 // Calls of any lengths, with other weights, temperatures and interpolations
 // between them, come to the same as on the reference backend.
 func TestGraphsFollow(t *testing.T) {
-	b := open(t)
+	bothWays(t, testGraphsFollow)
+}
+
+func testGraphsFollow(t *testing.T, b *Backend) {
 	for name, spec := range shapes(t) {
 		t.Run(name, func(t *testing.T) {
 			other := *spec.Network

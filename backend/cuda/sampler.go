@@ -45,6 +45,7 @@ type sampler struct {
 	counting turn // so many sweeps that moments are counted
 	size     int  // chains of a launch of a sweep that takes long, 0 for one that does not
 	debt     debt
+	small    *small // not nil for a network so small that a launch does many sweeps
 
 	spins, rows, groups, base, betas, mix memory
 	raw                                   []memory // weights of dense blocks, as they came
@@ -97,6 +98,12 @@ func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 	s.size = s.slice(n, sliceWork, sliceLists)
 	s.sweeping = turn{sweeps: 1, queue: func(sweep, _ uint64) error { return s.once(sweep) }}
 	s.counting = turn{sweeps: uint64(s.every), queue: func(sweep, _ uint64) error {
+		if s.small != nil {
+			if err := s.small.queue(s.d, s.chunk(sweep), s.every); err != nil {
+				return err
+			}
+			return s.sums.queue(s)
+		}
 		for i := range uint64(s.every) {
 			if err := s.once(sweep + i); err != nil {
 				return err
@@ -110,6 +117,9 @@ func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 		}
 		if err := s.plan(n, colors, spec.Clamped); err != nil {
 			return err
+		}
+		if !s.lists && s.size == 0 && len(s.colors) > 0 && d.fitsSweeps(n.Layers) {
+			s.small = new(small)
 		}
 		if err := s.load(n); err != nil {
 			return err
@@ -247,7 +257,7 @@ func (s *sampler) load(n *spin.Network) error {
 		}
 	}
 	if !s.lists {
-		return nil
+		return s.layers()
 	}
 	return s.loadLists(n)
 }
@@ -255,8 +265,10 @@ func (s *sampler) load(n *spin.Network) error {
 // pack turns the weights of a dense layer into fragments.
 func (s *sampler) pack(n *spin.Network, st *step) error {
 	l, digits := st.dense, 2
-	for _, k := range st.blocks {
-		digits = max(digits, kernels.Digits(n.Blocks[k].W))
+	for k := range n.Blocks {
+		if s.small != nil || slices.Contains(st.blocks, k) {
+			digits = max(digits, kernels.Digits(n.Blocks[k].W))
+		}
 	}
 	bias := make([]int32, wordsOf(l.units)*kernels.WordUnits)
 	f := n.First(st.layer)
@@ -387,6 +399,11 @@ func (s *sampler) slice(n *spin.Network, dense, lists int64) int {
 // call so far.
 func (s *sampler) sweeps(done, n int) error {
 	counts := s.spec.Moments.Any()
+	if s.small != nil && s.loop.point != 0 { // annealing has left it elsewhere
+		if err := s.loop.move(s.sweep, 0); err != nil {
+			return err
+		}
+	}
 	for n > 0 {
 		t, turns, m := &s.sweeping, n, n
 		switch left := s.every - done%s.every; {
@@ -398,7 +415,12 @@ func (s *sampler) sweeps(done, n int) error {
 			m = min(n, left)
 			turns = m
 		}
-		if err := s.loop.repeat(t, turns, s.sweep, 0); err != nil {
+		if s.small != nil && t == &s.sweeping {
+			// The sweeps are the launch's own, and the clock stays where it is.
+			if err := s.small.queue(s.d, s.chunk(s.sweep-s.loop.sweep), m); err != nil {
+				return err
+			}
+		} else if err := s.loop.repeat(t, turns, s.sweep, 0); err != nil {
 			return err
 		}
 		s.sweep, done, n = s.sweep+uint64(m), done+m, n-m
@@ -448,6 +470,40 @@ func (s *sampler) once(ahead uint64) error {
 		}
 	}
 	return nil
+}
+
+// layers brings a small network's layers to the device.
+func (s *sampler) layers() error {
+	if s.small == nil {
+		return nil
+	}
+	var layers []smallLayer
+	digits := 2
+	for _, steps := range s.colors {
+		for i := range steps {
+			st := &steps[i]
+			first, base := s.first[st.layer], uint64(0)
+			if s.spec.Base != nil {
+				base = s.base.u(int64(first) * kernels.WordUnits * 4)
+			}
+			layers = append(layers, st.dense.small(base, first, s.group[first]|uint32(s.spec.Stream)<<24))
+			digits = st.dense.digits
+		}
+	}
+	return s.small.take(layers, digits, s.words)
+}
+
+// chunk is what all layers of a small network's sweeps share, so far ahead of the
+// clock.
+func (s *sampler) chunk(ahead uint64) *half {
+	h := &half{
+		spins: s.spins.u(0), betas: s.betas.u(0), stride: s.stride, chains: s.chains, chain0: s.spec.FirstChain, seed: s.spec.Seed,
+		clock: s.loop.clock.u(0), ahead: ahead, frac: s.network.Frac,
+	}
+	if s.spec.Base != nil {
+		h.mix = s.mix.u(0)
+	}
+	return h
 }
 
 // draws is what a launch for some units takes from the clock on: the sweep that
@@ -599,6 +655,9 @@ func (s *sampler) Close() error {
 		errs := []error{s.sweeping.free(), s.counting.free(), s.sums.free()}
 		for _, m := range []*memory{&s.loop.clock, &s.spins, &s.rows, &s.groups, &s.base, &s.betas, &s.mix, &s.csr.ptr, &s.csr.unit, &s.csr.weight, &s.csr.bias} {
 			errs = append(errs, m.free())
+		}
+		if s.small != nil {
+			errs = append(errs, s.small.layers.free())
 		}
 		for i := range s.raw {
 			errs = append(errs, s.raw[i].free())

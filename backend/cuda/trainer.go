@@ -43,7 +43,8 @@ type trainer struct {
 	up, down          dense // to the hidden and to the visible units
 
 	loop  loop
-	sweep turn // of `moved`
+	sweep turn   // of `moved`
+	small *small // not nil for a network so small that a launch does many sweeps
 
 	moved       []chainSet // the chains of a step, and
 	numbers     []uint32   // the number of the first of each
@@ -100,6 +101,9 @@ func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
 	}
 	t.up.units, t.down.units = t.h, t.v
 	t.sweep = turn{sweeps: 1, queue: t.once}
+	if d.fitsSweeps(model.Layers) {
+		t.small = new(small)
+	}
 	if err := t.on("starting training", func() error { return t.start(model) }); err != nil {
 		_ = t.Close()
 		return nil, err
@@ -220,7 +224,14 @@ func (t *trainer) round() (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	if t.small == nil {
+		return true, nil
+	}
+	var layers []smallLayer
+	for l, word := range []int{0, t.words[0]} {
+		layers = append(layers, t.layer(l).small(0, word, t.block[l]|uint32(philox.Gibbs)<<24))
+	}
+	return true, t.small.take(layers, digits, t.words[0]+t.words[1])
 }
 
 // usable reports why the trainer cannot go on.
@@ -344,7 +355,7 @@ func (t *trainer) move(ctx context.Context) error {
 	piece := func(wait bool) func(n int) error {
 		return func(n int) error {
 			err := t.on(doing, func() error {
-				if err := t.loop.repeat(&t.sweep, n, sweep, 0); err != nil || !wait {
+				if err := t.sweeps(n, sweep); err != nil || !wait {
 					return err
 				}
 				return cu.Synchronize()
@@ -357,6 +368,19 @@ func (t *trainer) move(ctx context.Context) error {
 		return cmp.Or(ctx.Err(), piece(false)(t.spec.K))
 	}
 	return paced(ctx, t.spec.K, 0, piece(true))
+}
+
+// sweeps queues n sweeps of all chains of a step.
+func (t *trainer) sweeps(n int, sweep uint64) error {
+	if t.small == nil {
+		return t.loop.repeat(&t.sweep, n, sweep, 0)
+	}
+	for r := range t.moved {
+		if err := t.small.queue(t.d, t.half(&t.moved[r], 0, philox.Gibbs, t.numbers[r], sweep-t.loop.sweep), n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // slice is how many chains a launch of a long sweep takes.
@@ -783,6 +807,9 @@ func (t *trainer) Close() error {
 			&t.rows, &t.means, &t.pairs, &t.sums, &t.total, &t.energies[0], &t.energies[1], &t.marks, &t.batch.spins, &t.batch.betas,
 		} {
 			errs = append(errs, m.free())
+		}
+		if t.small != nil {
+			errs = append(errs, t.small.layers.free())
 		}
 		for r := range t.sets {
 			errs = append(errs, t.sets[r].spins.free(), t.sets[r].betas.free())
