@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	"kadanoff/backend/ref"
+	kernels "kadanoff/kernels/cuda"
 	"kadanoff/spin"
 )
 
@@ -354,6 +356,69 @@ func TestLongLatticeStops(t *testing.T) {
 		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Training comes to the same with a launch for many sweeps, with graphs, and with
+// sweeps so long that a launch takes a part of the chains; such a step ends soon.
+func TestTrainingSweeps(t *testing.T) {
+	counter := simulated(t)
+	ctx := context.Background()
+	for _, algorithm := range []backend.Algorithm{backend.CD, backend.PCD, backend.PT} {
+		spec := backend.TrainerSpec{Model: backendtest.RandomRBM(35, 19, 1, 1), Algorithm: algorithm, K: 4, Seed: 5}
+		if algorithm != backend.CD {
+			spec.Chains = 300
+		}
+		if algorithm == backend.PT {
+			spec.Temperatures = []float64{1, 1.5, 2}
+		}
+		data := backend.TrainingBatch{Data: spin.NewBatch(35, 290), Samples: 4 * 290}
+		for u := range 35 {
+			for c := range 290 {
+				data.Data.Set(u, c, (u*31+c*17)%7 < 3)
+			}
+		}
+		train := func(b *Backend, size int) (s backend.TrainerState) {
+			tr, err := b.NewTrainer(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tr.Close()
+			if size > 0 {
+				tr.(*trainer).size = size
+			}
+			for step := range 4 {
+				data.FirstSample = uint32(290 * step)
+				for _, err := range []error{tr.Gather(ctx, data), tr.Update(backend.Update{WeightRate: 1e-3, BiasRate: 1e-3})} {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := tr.Save(&s); err != nil {
+				t.Fatal(err)
+			}
+			if size > 0 {
+				if err := tr.Gather(after(3), data); !errors.Is(err, context.Canceled) {
+					t.Errorf("a long step that is stopped returns %v", err)
+				}
+			}
+			return s
+		}
+		layers, graphs := open(t), counter(simGraphs)
+		layers.devices[0].units = 0
+		want := train(open(t), 0)
+		if counter(simGraphs) != graphs {
+			t.Error("a small network takes graphs")
+		}
+		for name, got := range map[string]backend.TrainerState{"graphs": train(layers, 0), "parts": train(layers, kernels.BlockChains)} {
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("algorithm %d by %s differs", algorithm, name)
+			}
+		}
+		if algorithm == backend.PCD && counter(simGraphs) == graphs {
+			t.Error("no graph")
 		}
 	}
 }

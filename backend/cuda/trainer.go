@@ -45,6 +45,7 @@ type trainer struct {
 	loop  loop
 	sweep turn   // of `moved`
 	small *small // not nil for a network so small that a launch does many sweeps
+	size  int    // chains of a launch of a sweep at most
 
 	moved       []chainSet // the chains of a step, and
 	numbers     []uint32   // the number of the first of each
@@ -101,6 +102,7 @@ func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
 	}
 	t.up.units, t.down.units = t.h, t.v
 	t.sweep = turn{sweeps: 1, queue: t.once}
+	t.size = max(1, int(sliceWork/(int64(t.v)*int64(t.h)))/kernels.BlockChains) * kernels.BlockChains
 	if d.fitsSweeps(model.Layers) {
 		t.small = new(small)
 	}
@@ -349,8 +351,8 @@ func (t *trainer) move(ctx context.Context) error {
 	weights := int64(t.v) * int64(t.h)
 	sweep := t.step * uint64(t.spec.K)
 	chains := t.moved[0].chains
-	if size := t.slice(sliceWork); size < chains {
-		return t.long(ctx, size, sweep)
+	if t.size < chains {
+		return t.long(ctx, sweep)
 	}
 	piece := func(wait bool) func(n int) error {
 		return func(n int) error {
@@ -383,24 +385,19 @@ func (t *trainer) sweeps(n int, sweep uint64) error {
 	return nil
 }
 
-// slice is how many chains a launch of a long sweep takes.
-func (t *trainer) slice(work int64) int {
-	return max(1, int(work/(int64(t.v)*int64(t.h)))/kernels.BlockChains) * kernels.BlockChains
-}
-
 // long does sweeps launch by launch until ctx ends, wherever that is: a step
 // that is not finished is lost.
-func (t *trainer) long(ctx context.Context, size int, sweep uint64) error {
+func (t *trainer) long(ctx context.Context, sweep uint64) error {
 	for range t.spec.K {
 		for r := range t.moved {
 			for layer := range 2 {
-				for lo := 0; lo < t.moved[r].chains; lo += size {
+				for lo := 0; lo < t.moved[r].chains; lo += t.size {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
 					if err := t.on("moving chains", func() error {
 						h := t.half(&t.moved[r], layer, philox.Gibbs, t.numbers[r], sweep-t.loop.sweep)
-						return cmp.Or(t.layer(layer).update(t.d, h.part(lo, min(size, h.chains-lo))), cu.Synchronize())
+						return cmp.Or(t.layer(layer).update(t.d, h.part(lo, min(t.size, h.chains-lo))), cu.Synchronize())
 					}); err != nil {
 						return err
 					}
