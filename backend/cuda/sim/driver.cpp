@@ -15,8 +15,8 @@
 // objects alive, launches of graphs, and the kernels that graphs have run.
 //
 // A graph is what a stream captures, one launch after another. While a thread
-// captures it may not do what waits or allocates; a graph that is launched must
-// find every allocation that its kernels were given.
+// captures it may not do what waits or allocates; where a kernel of a graph was
+// given an address of the device's memory, there must be some when it is launched.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -80,9 +80,7 @@ const unsigned char POISON = 0xA5, FENCE = 0x5C;
 struct Allocation {
   size_t size;
   int device;
-  uint64_t number; // of all, in order
 };
-uint64_t allocations = 0;
 std::mutex memory_mutex;
 std::map<uint64_t, Allocation> memory;
 
@@ -100,12 +98,13 @@ struct Event {
   std::chrono::steady_clock::time_point time;
 };
 
-// A launch: the values of its parameters, and for each the number of the
-// allocation that it points into, 0 for none.
+// A launch: the values of its parameters, and which of them point into an
+// allocation.
 struct Node {
   Kernel *kernel;
   unsigned x, y, z;
-  std::vector<uint64_t> values, owners;
+  std::vector<uint64_t> values;
+  std::vector<bool> points;
 };
 struct Graph {
   int device;
@@ -119,14 +118,6 @@ struct Stream {
 };
 thread_local Stream *capturing = nullptr;
 
-// The number of the allocation that an address is in, 0 if it is none.
-uint64_t owner(uint64_t p) {
-  std::lock_guard<std::mutex> lock(memory_mutex);
-  auto it = memory.upper_bound(p);
-  if (it == memory.begin()) return 0;
-  --it;
-  return p < it->first + it->second.size ? it->second.number : 0;
-}
 
 bool fences_whole(uint64_t p, size_t n) {
   for (size_t i = 1; i <= GUARD; i++)
@@ -275,7 +266,7 @@ API cuMemAlloc_v2(uint64_t *p, size_t n) {
   unsigned char *q = (unsigned char *)aligned_alloc(GUARD, (2 * GUARD + n + GUARD - 1) / GUARD * GUARD);
   if (!q) return OUT_OF_MEMORY;
   memset(q, FENCE, GUARD), memset(q + GUARD, POISON, n), memset(q + GUARD + n, FENCE, GUARD);
-  memory[*p = (uint64_t)q + GUARD] = {n, current->device, ++allocations};
+  memory[*p = (uint64_t)q + GUARD] = {n, current->device};
   return OK;
 }
 API cuMemFree_v2(uint64_t p) {
@@ -347,7 +338,7 @@ API cuLaunchKernel(Kernel *k, unsigned gx, unsigned gy, unsigned gz, unsigned bx
   Node node = {k, gx, gy, gz, {}, {}};
   for (int i = 0; i < k->parameters; i++) {
     node.values.push_back(*(uint64_t *)parameters[i]);
-    node.owners.push_back(owner(node.values.back()));
+    node.points.push_back(cusim::allocated(node.values.back(), 1));
   }
   stream->captured->nodes.push_back(node);
   return OK;
@@ -406,7 +397,7 @@ API cuGraphLaunch(Graph *exec, Stream *stream) {
   for (Node &n : exec->nodes) {
     std::vector<void *> parameters;
     for (size_t i = 0; i < n.values.size(); i++) {
-      if (n.owners[i] && owner(n.values[i]) != n.owners[i]) return complain(ILLEGAL_ADDRESS, n.kernel->name + ": a graph is older than the memory that it uses");
+      if (n.points[i] && !cusim::allocated(n.values[i], 1)) return complain(ILLEGAL_ADDRESS, n.kernel->name + ": the memory of a graph is gone");
       parameters.push_back(&n.values[i]);
     }
     counters.nodes++;
