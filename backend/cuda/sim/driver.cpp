@@ -118,7 +118,6 @@ struct Stream {
 };
 thread_local Stream *capturing = nullptr;
 
-
 bool fences_whole(uint64_t p, size_t n) {
   for (size_t i = 1; i <= GUARD; i++)
     if (((unsigned char *)p)[-(long)i] != FENCE) return false;
