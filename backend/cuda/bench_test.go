@@ -227,8 +227,8 @@ func repeated(f func() error) func(int) error {
 	}
 }
 
-// A temperature of annealed importance sampling: two products for the hidden
-// units, one for the visible ones, two free energies.
+// A temperature of annealed importance sampling: a product for each layer, two
+// free energies.
 func BenchmarkAnneal(b *testing.B) {
 	const chains, points = 4096, 65
 	n := benchmarkNetwork(b, 3)

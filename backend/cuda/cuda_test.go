@@ -63,6 +63,9 @@ func TestConformance(t *testing.T) {
 // All devices together, of which there are three on the simulated driver.
 func TestConformanceSpread(t *testing.T) {
 	b := threeDevices(t)
+	for _, d := range b.devices {
+		d.units = 0 // every sweep a launch for each layer
+	}
 	for _, c := range backendtest.Cases() {
 		if err := c.CheckDigest(context.Background(), b, 1); err != nil {
 			t.Error(err)

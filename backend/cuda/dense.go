@@ -66,16 +66,28 @@ type half struct {
 	chains      int
 	chain0      uint32
 	block0      uint32 // Philox block of the layer's first unit, with the stream
-	seed, sweep uint64
+	seed        uint64
+	clock       uint64
+	ahead       uint64 // sweeps
 	frac        uint
-	mix         uint32
+	mix         uint64 // where the interpolation of the clock's point is, if there is a base
+	fields      uint64 // where the fields go, 0 for nowhere
+}
+
+// part is the half step of n chains from lo on, lo a multiple of
+// kernels.BlockChains.
+func (h half) part(lo, n int) *half {
+	h.spins, h.out, h.betas = h.spins+4*uint64(lo), h.out+4*uint64(lo), h.betas+8*uint64(lo)
+	h.chain0, h.chains = h.chain0+uint32(lo), n
+	return &h
 }
 
 // update draws the layer.
 func (l *dense) update(d *device, h *half) error {
-	return d.launch(fmt.Sprintf("gibbs_digits%d", l.digits), h.stride/kernels.BlockChains, kernels.Tiles(l.units, l.digits), 1, 128,
+	return d.launch(fmt.Sprintf("gibbs_digits%d", l.digits), padded(max(1, h.chains))/kernels.BlockChains, kernels.Tiles(l.units, l.digits), 1, 128,
 		l.weights.u(0), l.bias.u(0), l.free.u(0), l.from.u(0), h.base, h.spins, h.out, h.betas, uint64(d.table), uint64(l.steps),
-		uint64(h.stride), uint64(h.chains), uint64(h.chain0), uint64(h.block0), h.seed, h.sweep, uint64(h.frac), uint64(h.mix))
+		uint64(h.stride), uint64(h.chains), uint64(h.chain0), uint64(h.block0), h.seed, h.clock, h.ahead,
+		uint64(h.frac), h.mix, h.fields)
 }
 
 // means writes the means of the layer, in digits.

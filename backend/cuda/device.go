@@ -30,6 +30,12 @@ type device struct {
 	functions map[string]cu.Function
 	modules   []cu.Module
 	table     cu.DevicePtr // spin.TailTable
+
+	stream   cu.Stream // that launches go to: the default one, or
+	captures cu.Stream // where they become a graph
+	noted    *[]launch // if not nil, launches are noted here and nothing is queued
+	nodes    int       // mostNodes, or fewer in tests
+	units    int       // kernels.SweepUnits, or fewer in tests
 }
 
 // Error is a failure of a device while it worked. It is syscall.ENOMEM when
@@ -130,7 +136,7 @@ func openDevice(n int) (*device, error) {
 	if info.Missing != "" {
 		return nil, missing(n, "%s", info.Missing)
 	}
-	d := &device{info: info, calls: make(chan func()), ended: make(chan struct{}), functions: map[string]cu.Function{}}
+	d := &device{info: info, calls: make(chan func()), ended: make(chan struct{}), functions: map[string]cu.Function{}, nodes: mostNodes, units: kernels.SweepUnits}
 	started := make(chan error)
 	go d.run(dev, started)
 	if err := <-started; err != nil {
@@ -180,12 +186,20 @@ func (d *device) load() error {
 		}
 	}
 	var err error
-	d.table, err = upload(spin.TailTable())
+	if d.table, err = upload(spin.TailTable()); err != nil {
+		return err
+	}
+	// One that does not wait for the default stream: its captures leave other
+	// users of the device alone.
+	d.captures, err = cu.MakeStream(cu.NonBlocking)
 	return err
 }
 
 func (d *device) unload() error {
 	var errs []error
+	if d.captures != cu.NoStream {
+		errs = append(errs, d.captures.Destroy())
+	}
 	if d.table != 0 {
 		errs = append(errs, cu.MemFree(d.table))
 	}
@@ -228,11 +242,15 @@ func (d *device) Close() error {
 // launch queues a kernel with grid x×y×z of blocks of the given number of
 // threads. Arguments are kernel parameters in 64-bit cells.
 func (d *device) launch(kernel string, x, y, z, threads int, arguments ...uint64) error {
+	if d.noted != nil {
+		*d.noted = append(*d.noted, launch{kernel, x, y, z, threads, arguments})
+		return nil
+	}
 	cells := make([]unsafe.Pointer, len(arguments))
 	for i := range arguments {
 		cells[i] = unsafe.Pointer(&arguments[i])
 	}
-	return d.functions[kernel].Launch(x, y, z, threads, 1, 1, 0, cu.NoStream, cells)
+	return d.functions[kernel].Launch(x, y, z, threads, 1, 1, 0, d.stream, cells)
 }
 
 // memory is a piece of the device's memory that grows when it must.

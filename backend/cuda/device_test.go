@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,6 +45,8 @@ const (
 	simFromDevice
 	simAllocations
 	simObjects
+	simGraphs
+	simNodes
 )
 
 // simulated skips a test that only the simulated driver allows, and returns a
@@ -149,7 +152,6 @@ func TestAuto(t *testing.T) {
 
 // job does some of everything.
 func job(b backend.Backend, spec backend.SamplerSpec, other *spin.Network) error {
-	ctx := context.Background()
 	s, err := b.NewSampler(spec)
 	if err != nil {
 		return err
@@ -157,10 +159,11 @@ func job(b backend.Backend, spec backend.SamplerSpec, other *spin.Network) error
 	state := spin.NewBatch(spec.Network.Units(), spec.Chains)
 	var m backend.Moments
 	for _, step := range []func() error{
-		func() error { return s.Sweep(ctx, 2) },
+		func() error { return sweep(s, 2) },
+		func() error { return sweep(s, 2) },
 		func() error { return s.SetNetwork(other) },
 		func() error { return s.SetTemperatures([]float64{2}) },
-		func() error { return s.Sweep(ctx, 1) },
+		func() error { return sweep(s, 1) },
 		func() error { return s.State(state) },
 		func() error { return s.SetState(state) },
 		func() error { return s.Moments(&m) },
@@ -183,6 +186,7 @@ func learn(b backend.Backend, spec backend.TrainerSpec) error {
 	var state backend.TrainerState
 	data := backend.TrainingBatch{Data: spin.NewBatch(spec.Model.Layers[0], 3)}
 	for _, step := range []func() error{
+		func() error { return t.Gather(context.Background(), data) },
 		func() error { return t.Gather(context.Background(), data) },
 		func() error { return t.Statistics(&stats) },
 		func() error { return t.SetStatistics(&stats) },
@@ -217,27 +221,29 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 	}
 	other := net(2)
 	training := backend.TrainerSpec{
-		Model: backendtest.RandomRBM(5, 3, 1, 1), Algorithm: backend.PT, K: 1, Chains: 2, Temperatures: []float64{1, 2},
+		Model: backendtest.RandomRBM(5, 3, 1, 1), Algorithm: backend.PT, K: 2, Chains: 2, Temperatures: []float64{1, 2},
 	}
 	tied := backend.TrainerSpec{Model: backendtest.RandomRBM(5, 1, 0, 1), Algorithm: backend.CD, K: 1, Tied: true}
+	alone := backend.SamplerSpec{Network: quantized(t, backendtest.RandomRBM(5, 3, 1, 3)), Chains: 3}
 	rbm, torus := quantized(t, backendtest.RandomRBM(5, 3, 1, 3)), quantized(t, backendtest.Torus(3, 1, 0))
-	f, way := make([]float64, 6), []uint32{0, 1 << 23, 1 << 24}
-	energies := make([]int64, 3)
+	f, way := make([]float64, 12), []uint32{0, 1, 2, 3, 1 << 12, 1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 24}
+	energies := make([]int64, 4)
 	ising := backendtest.RandomIsing(5, 3, 3, 1)
 	ising.Histogram, ising.Betas = true, []float64{0.5}
 	return map[string]func(b *Backend) error{
 		"sampler":  func(b *Backend) error { return job(b, spec, other) },
+		"small":    func(b *Backend) error { return job(b, alone, rbm) },
 		"trainer":  func(b *Backend) error { return learn(b, training) },
 		"tied":     func(b *Backend) error { return learn(b, tied) },
 		"trainers": func(b *Backend) error { return learn(spreading{b}, training) },
 		"energy": func(b *Backend) error {
-			return b.Energy(ctx, backend.EnergyJob{Network: rbm, States: spin.NewBatch(8, 3)}, energies)
+			return b.Energy(ctx, backend.EnergyJob{Network: rbm, States: spin.NewBatch(8, 3)}, energies[:3])
 		},
 		"energy of lists": func(b *Backend) error {
-			return b.Energy(ctx, backend.EnergyJob{Network: torus, States: spin.NewBatch(9, 3)}, energies)
+			return b.Energy(ctx, backend.EnergyJob{Network: torus, States: spin.NewBatch(9, 3)}, energies[:3])
 		},
 		"free energy": func(b *Backend) error {
-			return b.FreeEnergy(ctx, backend.FreeEnergyJob{Network: rbm, Summed: 1, States: spin.NewBatch(5, 3), Base: make([]int32, 8), Mix: way[:2]}, f)
+			return b.FreeEnergy(ctx, backend.FreeEnergyJob{Network: rbm, Summed: 1, States: spin.NewBatch(5, 3), Base: make([]int32, 8), Mix: way[:2]}, f[:6])
 		},
 		"means": func(b *Backend) error {
 			return b.Means(ctx, backend.MeansJob{Network: rbm, Chains: 2, Steps: 1, Visible: make([]float64, 10)})
@@ -261,7 +267,8 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 			if err != nil {
 				return err
 			}
-			done, err := s.(backend.Annealer).Anneal(ctx, rbm.Bias, way, f[:3], f[3:5])
+			s.(*spread).walk.part = 64
+			done, err := s.(backend.Annealer).Anneal(ctx, rbm.Bias, way, f[:3], f[3:])
 			if !done && err == nil {
 				err = errors.New("not annealed")
 			}
@@ -276,8 +283,24 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 			return errors.Join(l.Record(ctx, 2, 2, energies[:2], nil), l.SetState(0, spins), l.State(1, spins), l.SetTemperatures([]float64{2, 3}),
 				l.SetLevels([]int{1, 0}), l.Close())
 		},
+		"lattice alone": func(b *Backend) error {
+			l, err := b.NewLattice(backend.LatticeSpec{Width: 4, Height: 4, Replicas: 2, Temperatures: []float64{2}})
+			if err != nil {
+				return err
+			}
+			var errs []error
+			for range 2 {
+				errs = append(errs, sweep(l, 2))
+				inOnePiece(l, 4)
+				errs = append(errs, l.Record(ctx, 4, 2, energies[:4], nil))
+			}
+			return errors.Join(append(errs, l.Close())...)
+		},
 	}
 }
+
+// graphed are jobs that launch graphs.
+var graphed = []string{"sampler", "trainer", "annealing", "lattice alone"}
 
 // Every call of the driver fails once: the error comes out, names the device,
 // and leaves nothing behind.
@@ -328,7 +351,15 @@ func TestEveryCallFails(t *testing.T) {
 	for name, job := range jobs(t) {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
+			b.devices[0].nodes = 32 // so that few sweeps are graphs
+			if slices.Contains(graphed, name) {
+				b.devices[0].units = 0
+			}
+			graphs := counter(simGraphs)
 			fails(t, func() error { return job(b) })
+			if slices.Contains(graphed, name) && counter(simGraphs) == graphs {
+				t.Error("no graph")
+			}
 		})
 	}
 }
@@ -398,8 +429,7 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
-// A sweep copies nothing, weights go to the device once for each network, and
-// a whole sweep of a layered network is a launch for each layer.
+// Weights go to the device once for each network.
 func TestTraffic(t *testing.T) {
 	counter := simulated(t)
 	b := open(t)
@@ -409,18 +439,11 @@ func TestTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	traffic := func(f func() error) (launches, to, from int) {
-		l, x, y := counter(simLaunches), counter(simToDevice), counter(simFromDevice)
-		if err := f(); err != nil {
-			t.Fatal(err)
-		}
-		return counter(simLaunches) - l, counter(simToDevice) - x, counter(simFromDevice) - y
+	to, from := counter(simToDevice), counter(simFromDevice)
+	if err := s.SetNetwork(n); err != nil {
+		t.Fatal(err)
 	}
-	l, to, from := traffic(func() error { return s.Sweep(context.Background(), 5) })
-	if l != 10 || to != 0 || from != 0 {
-		t.Errorf("5 sweeps are %d launches, %d bytes to the device and %d from it; want 10, 0, 0", l, to, from)
-	}
-	_, to, from = traffic(func() error { return s.SetNetwork(n) })
+	to, from = counter(simToDevice)-to, counter(simFromDevice)-from
 	if most := 4 * (67*43 + 96 + 64); to > most || from != 0 {
 		t.Errorf("new weights are %d bytes to the device and %d from it; want at most %d and 0", to, from, most)
 	}
@@ -489,44 +512,32 @@ func TestBrokenTraining(t *testing.T) {
 	}
 }
 
-// Sweeps of a lattice copy nothing, nor do the temperatures of annealing
-// between the first and the last.
-func TestTrafficOfOthers(t *testing.T) {
+// The temperatures of annealing copy nothing between the first and the last.
+func TestTrafficOfAnnealing(t *testing.T) {
 	counter := simulated(t)
 	b := open(t)
 	ctx := context.Background()
-	l, err := b.NewLattice(backend.LatticeSpec{Width: 64, Height: 64, Replicas: 2, Temperatures: []float64{2}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if err := l.Sweep(ctx, 1); err != nil {
-		t.Fatal(err)
-	}
-	launches, to, from := counter(simLaunches), counter(simToDevice), counter(simFromDevice)
-	if err := l.Sweep(ctx, 5); err != nil {
-		t.Fatal(err)
-	}
-	launches, to, from = counter(simLaunches)-launches, counter(simToDevice)-to, counter(simFromDevice)-from
-	if launches != 20 || to != 0 || from != 0 {
-		t.Errorf("5 sweeps of a lattice are %d launches, %d bytes to the device and %d from it; want 20, 0, 0", launches, to, from)
-	}
 	n := quantized(t, backendtest.RandomRBM(33, 31, 1, 1))
 	s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: 10, Base: make([]int32, 64)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	anneal := func(points int) (launches, to, from int) {
-		launches, to, from = counter(simLaunches), counter(simToDevice), counter(simFromDevice)
+	anneal := func(points int) (launches, nodes, to, from int) {
+		launches, nodes, to, from = counter(simLaunches), counter(simNodes), counter(simToDevice), counter(simFromDevice)
+		s.(*spread).walk.part = points
 		if _, err := s.(backend.Annealer).Anneal(ctx, n.Bias, make([]uint32, points), make([]float64, 10), nil); err != nil {
 			t.Fatal(err)
 		}
-		return counter(simLaunches) - launches, counter(simToDevice) - to, counter(simFromDevice) - from
+		return counter(simLaunches) - launches, counter(simNodes) - nodes, counter(simToDevice) - to, counter(simFromDevice) - from
 	}
-	l1, to1, from1 := anneal(3)
-	l2, to2, from2 := anneal(11)
-	if l2-l1 != 8*6 || to2-to1 != 8*4 || from2 != from1 {
-		t.Errorf("8 temperatures of annealing are %d launches, %d bytes to the device and %d from it; want 48, 32 and 0", l2-l1, to2-to1, from2-from1)
+	if l, n, _, _ := anneal(3); l != 9 || n != 0 { // the last has no sweep
+		t.Errorf("2 temperatures of annealing are %d launches and %d nodes of graphs, want 9 and 0", l, n)
+	}
+	l1, n1, to1, from1 := anneal(2 + 2*32)
+	l2, n2, to2, from2 := anneal(2 + 6*32)
+	if l2 != l1 || n2-n1 != 4*(5*32+1) || to2-to1 != 4*32*4 || from2 != from1 {
+		t.Errorf("128 temperatures of annealing are %d launches, %d nodes of graphs, %d bytes to the device and %d from it; want 0, %d, 512 and 0",
+			l2-l1, n2-n1, to2-to1, from2-from1, 4*(5*32+1))
 	}
 }

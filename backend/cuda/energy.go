@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -242,13 +243,16 @@ func (b *Backend) FreeEnergy(ctx context.Context, job backend.FreeEnergyJob, dst
 					if err := states.take(d, job.States, lo, hi, f.given); err != nil {
 						return err
 					}
+					if err := f.room(points, states.stride); err != nil {
+						return err
+					}
 					if err := f.fieldsOf(layer, states.spins.u(0), states.stride); err != nil {
 						return err
 					}
 					out := make([]float64, points*states.stride)
 					for p := 0; p < len(mix); p += points {
 						n := min(points, len(mix)-p)
-						if err := f.at(mixes.u(int64(4*p)), n, states.spins.u(0), hi-lo); err != nil {
+						if err := f.at(mixes.u(int64(4*p)), 0, n, states.spins.u(0), hi-lo); err != nil {
 							return err
 						}
 						if err := fetch(out[:n*states.stride], &f.out); err != nil {
@@ -323,30 +327,36 @@ type logSums struct {
 // bias sets the biases of the units that are given.
 func (f *logSums) bias(b []int32) error { return fill(&f.biases, b) }
 
+// room makes room for so many points.
+func (f *logSums) room(points, stride int) error {
+	f.stride = stride
+	runs := (f.units + fmath.CoshRun - 1) / fmath.CoshRun
+	for _, err := range []error{
+		hold[int32](&f.fields, int64(wordsOf(f.units)*kernels.WordUnits)*int64(stride)),
+		hold[float64](&f.terms, int64(points)*int64(runs)*int64(stride)), hold[float64](&f.out, int64(points)*int64(stride)),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // fieldsOf computes the fields of a layer.
 func (f *logSums) fieldsOf(l *dense, spins uint64, stride int) error {
-	f.stride = stride
-	if err := hold[int32](&f.fields, int64(wordsOf(f.units)*kernels.WordUnits)*int64(stride)); err != nil {
-		return err
-	}
 	return l.fields(f.d, spins, stride, &f.fields)
 }
 
-// at writes the free energies at points of the path to f.out, [point][chain].
-func (f *logSums) at(mix uint64, points int, spins uint64, chains int) error {
+// at writes the free energies at points of the path to f.out, [point][chain]: from
+// the first of mix on, or from the clock's point on if there is a clock.
+func (f *logSums) at(mix, clock uint64, points int, spins uint64, chains int) error {
 	unit := math.Float64bits(math.Ldexp(1, -int(f.frac)))
 	runs := (f.units + fmath.CoshRun - 1) / fmath.CoshRun
-	if err := hold[float64](&f.terms, int64(points)*int64(runs)*int64(f.stride)); err != nil {
-		return err
-	}
-	if err := hold[float64](&f.out, int64(points)*int64(f.stride)); err != nil {
-		return err
-	}
-	if err := f.d.launch("run_terms", f.stride/128, min(runs, kernels.MaxGridY), points, 128, f.fields.u(0), f.baseSummed, mix, f.terms.u(0),
+	if err := f.d.launch("run_terms", f.stride/128, min(runs, kernels.MaxGridY), points, 128, f.fields.u(0), f.baseSummed, mix, clock, f.terms.u(0),
 		uint64(f.units), uint64(f.stride), uint64(chains), unit); err != nil {
 		return err
 	}
-	return f.d.launch("free_energies", f.stride/128, points, 1, 128, f.terms.u(0), spins, f.biases.u(0), f.baseGiven, mix, f.out.u(0),
+	return f.d.launch("free_energies", f.stride/128, points, 1, 128, f.terms.u(0), spins, f.biases.u(0), f.baseGiven, mix, clock, f.out.u(0),
 		uint64(f.units), uint64(f.given), uint64(f.stride), uint64(chains), unit)
 }
 
@@ -357,27 +367,26 @@ func (f *logSums) free() error {
 // annealing is what the walk along the interpolation needs on one device.
 type annealing struct {
 	s                  *sampler
-	hidden             *step
+	visible, hidden    *step
+	turn               turn
 	sums               logSums
 	way, weights, kept memory
 	steps              int // that kept has room for
 }
 
-// annealable returns the hidden layer's step if the sampler is an RBM at T = 1
-// with a base, free and dense, else nil.
-func (s *sampler) annealable() *step {
+// annealable returns the steps of both layers if the sampler is an RBM at T = 1
+// with a base, free and dense, whose hidden layer comes first, else nil. One
+// whose sweeps are long, or are counted, goes through the sampler's own.
+func (s *sampler) annealable() (visible, hidden *step) {
 	n := s.network
-	if backend.CheckRBM(n) != nil || s.spec.Base == nil || s.clamped || !s.plain {
-		return nil
+	if backend.CheckRBM(n) != nil || s.spec.Base == nil || s.clamped || !s.plain || s.size > 0 || s.spec.Moments.Any() || len(s.colors) != 2 {
+		return nil, nil
 	}
-	for _, steps := range s.colors {
-		for i := range steps {
-			if steps[i].dense != nil && steps[i].layer == 1 {
-				return &steps[i]
-			}
-		}
+	hidden, visible = &s.colors[0][0], &s.colors[1][0]
+	if visible.dense == nil || hidden.dense == nil || hidden.layer != 1 {
+		return nil, nil
 	}
-	return nil
+	return visible, hidden
 }
 
 // start brings what the walk needs to the device; most is the steps of which
@@ -387,6 +396,7 @@ func (a *annealing) start(bias []int32, way []uint32, weights []float64, most in
 	hidden := s.network.Layers[1]
 	a.sums = logSums{d: s.d, units: hidden, given: s.network.Layers[0], frac: s.network.Frac,
 		baseSummed: s.base.u(int64(4 * s.first[1] * kernels.WordUnits)), baseGiven: s.base.u(0)}
+	a.turn = turn{sweeps: 1, points: 1, queue: a.once}
 	for _, err := range []error{
 		fill(&a.way, way), fill(&a.weights, weights), a.sums.bias(bias[:a.sums.given]),
 		hold[float64](&a.kept, int64(most)*int64(s.stride)),
@@ -396,34 +406,85 @@ func (a *annealing) start(bias []int32, way []uint32, weights []float64, most in
 		}
 	}
 	a.steps = most
-	return nil
-}
-
-// once queues step k of the walk; its differences are kept as number i.
-func (a *annealing) once(way []uint32, k, i int) error {
-	s := a.s
-	if err := a.sums.fieldsOf(a.hidden.dense, s.spins.u(0), s.stride); err != nil {
+	if err := a.sums.room(2, s.stride); err != nil {
 		return err
 	}
-	if err := a.sums.at(a.way.u(int64(4*k)), 2, s.spins.u(0), s.chains); err != nil {
+	return s.loop.move(s.sweep, 0)
+}
+
+// once queues a step so far ahead of the clock: its differences, and the sweep at
+// the next point. The hidden layer comes first, so that its fields are those of
+// the differences too.
+func (a *annealing) once(sweep, point uint64) error {
+	s := a.s
+	r := draws{ahead: sweep, mix: a.way.u(int64(4 * (point + 1)))}
+	to := r
+	to.fields = a.sums.fields.u(0)
+	if err := s.update(a.hidden, 0, s.chains, to); err != nil {
+		return err
+	}
+	if err := a.add(point); err != nil {
+		return err
+	}
+	return s.update(a.visible, 0, s.chains, r)
+}
+
+// add queues the differences at the point so far ahead, from the hidden fields.
+func (a *annealing) add(point uint64) error {
+	s := a.s
+	if err := a.sums.at(a.way.u(int64(4*point)), s.loop.clock.u(0), 2, s.spins.u(0), s.chains); err != nil {
 		return err
 	}
 	kept := uint64(0)
 	if a.steps > 0 {
-		kept = a.kept.u(int64(8 * i * s.stride))
+		kept = a.kept.u(0)
 	}
-	if err := s.d.launch("add_differences", s.stride/128, 1, 1, 128, a.sums.out.u(0), a.weights.u(0), kept, uint64(s.stride), uint64(s.chains)); err != nil {
-		return err
+	return s.d.launch("add_differences", s.stride/128, 1, 1, 128, a.sums.out.u(0), a.weights.u(0), kept, uint64(max(1, a.steps)),
+		s.loop.clock.u(0), point, uint64(s.stride), uint64(s.chains))
+}
+
+// walk queues n steps of the way from the given one on.
+func (a *annealing) walk(way []uint32, from, n int) error {
+	s := a.s
+	last := from+n == len(way)-1 // it has no sweep
+	sweeps := n
+	if last {
+		sweeps--
 	}
-	if k+2 == len(way) {
+	if sweeps > 0 {
+		if err := s.loop.repeat(&a.turn, sweeps, s.sweep, uint64(from)); err != nil {
+			return err
+		}
+		s.sweep += uint64(sweeps)
+		s.spec.Mix = way[from+sweeps]
+	}
+	if !last {
 		return nil
 	}
-	s.spec.Mix = way[k+1]
-	return s.once(1)
+	if err := a.sums.fieldsOf(a.hidden.dense, s.spins.u(0), s.stride); err != nil {
+		return err
+	}
+	return a.add(uint64(from+sweeps) - s.loop.point)
+}
+
+// fetch copies the differences of n steps from the given one on, all that are
+// kept at most.
+func (a *annealing) fetch(from, n int) ([]float64, error) {
+	kept := make([]float64, n*a.s.stride)
+	row := bytesOf(kept) / int64(n)
+	for i := 0; i < n; {
+		at := (from + i) % a.steps
+		m := min(n-i, a.steps-at)
+		if err := cu.MemcpyDtoH(unsafe.Pointer(&kept[i*a.s.stride]), a.kept.at+cu.DevicePtr(row*int64(at)), row*int64(m)); err != nil {
+			return nil, err
+		}
+		i += m
+	}
+	return kept, nil
 }
 
 func (a *annealing) free() error {
-	return cmp.Or(a.sums.free(), a.way.free(), a.weights.free(), a.kept.free())
+	return cmp.Or(a.turn.free(), a.sums.free(), a.way.free(), a.weights.free(), a.kept.free(), a.s.setMix(a.s.spec.Mix))
 }
 
 // Anneal implements backend.Annealer; weights and chains stay on the devices.
@@ -433,8 +494,8 @@ func (s *spread) Anneal(ctx context.Context, bias []int32, way []uint32, weights
 		if err := p.usable(); err != nil {
 			return false, err
 		}
-		walks[i] = &annealing{s: p, hidden: p.annealable()}
-		if walks[i].hidden == nil {
+		walks[i] = &annealing{s: p}
+		if walks[i].visible, walks[i].hidden = p.annealable(); walks[i].hidden == nil {
 			return false, nil
 		}
 	}
@@ -463,20 +524,15 @@ func (s *spread) Anneal(ctx context.Context, bias []int32, way []uint32, weights
 	d := make([]float64, s.chains)
 	done := 0
 	if err == nil {
-		err = paced(ctx, len(way)-1, most, func(n int) error {
+		err = s.walk.run(ctx, len(way)-1, most, func(n int) error {
 			kept := make([][]float64, len(s.parts))
 			err := s.each(func(i int, p *sampler) error {
-				return p.on("annealing", func() error {
-					for k := range n {
-						if err := walks[i].once(way, done+k, k); err != nil {
-							return err
-						}
+				return p.on("annealing", func() (err error) {
+					if err := walks[i].walk(way, done, n); err != nil || most == 0 {
+						return cmp.Or(err, cu.Synchronize())
 					}
-					if most > 0 {
-						kept[i] = make([]float64, n*p.stride)
-						return fetch(kept[i], &walks[i].kept)
-					}
-					return cu.Synchronize()
+					kept[i], err = walks[i].fetch(done, n)
+					return err
 				})
 			})
 			for k := 0; err == nil && most > 0 && k < n; k++ {

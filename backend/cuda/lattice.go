@@ -37,6 +37,13 @@ type ising struct {
 	beta           []float64 // 1/T of each level
 	planes         []uint64  // thresholds as the kernels want them; one set for all words, or one each
 
+	loop                loop
+	sweeping, recording turn
+	every               int // sweeps of a turn that is recorded
+	size                int // threads of a launch of a sweep that takes long, 0 for one that does not
+	debt                debt
+	pace                pace
+
 	job, spins, valid, thresholds, drawn, states, counts memory
 
 	failed error
@@ -89,6 +96,8 @@ func newIsing(d *device, spec backend.LatticeSpec, g backend.LatticeGeometry, wo
 		s.levels[i], s.holder[i] = i, i
 	}
 	s.rule(spec.Temperatures)
+	s.size = s.slice(sliceSpins)
+	s.sweeping = turn{sweeps: 1, queue: func(sweep, _ uint64) error { return s.once(sweep) }}
 	if err := s.on("starting a lattice", s.start); err != nil {
 		_ = s.Close()
 		return nil, err
@@ -137,7 +146,7 @@ func (s *ising) start() error {
 	}
 	size := s.tiles.Size()
 	for _, err := range []error{
-		fill(&s.job, unsafe.Slice((*byte)(unsafe.Pointer(&job)), unsafe.Sizeof(job))), fill(&s.valid, valid),
+		s.loop.start(s.d), fill(&s.job, unsafe.Slice((*byte)(unsafe.Pointer(&job)), unsafe.Sizeof(job))), fill(&s.valid, valid),
 		hold[uint64](&s.spins, 2*int64(size)*int64(s.words)), hold[uint64](&s.states, int64(s.words)*int64(g.Blocks)*4*lattice.Lanes),
 		s.sendRule(),
 	} {
@@ -272,38 +281,114 @@ func (s *ising) usable() error {
 	return s.failed
 }
 
-// on runs f on the device's thread; if that fails the replicas are lost.
+// on runs f on the device's thread, after a whole sweep; if that fails the
+// replicas are lost.
 func (s *ising) on(doing string, f func() error) error {
+	return s.until(context.Background(), doing, f)
+}
+
+// until is on, but leaves f undone if ctx ends before the sweep does.
+func (s *ising) until(ctx context.Context, doing string, f func() error) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	s.failed = s.d.do(doing, f)
+	s.failed = s.d.do(doing, func() error {
+		if err := s.debt.pay(ctx); err != nil || s.debt.owed() {
+			return err
+		}
+		return f()
+	})
 	return s.failed
 }
 
-// once queues a sweep.
-func (s *ising) once() error {
+// whole has a sweep done that was stopped inside: what it leads to are other
+// temperatures too.
+func (s *ising) whole() error {
+	if !s.debt.owed() {
+		return s.usable()
+	}
+	return s.on("finishing a sweep", func() error { return nil })
+}
+
+// threads is how many take part in a colour of a sweep.
+func (s *ising) threads() int { return s.words * s.g.Blocks * lattice.Lanes }
+
+// slice returns how many threads a launch takes of a sweep that is longer than
+// a launch may be, in whole blocks; 0 for a sweep that is not.
+func (s *ising) slice(spins int) int {
+	each := (s.g.Height/s.g.Blocks + 1) * s.g.Width / 2 * 64
+	if s.threads() <= spins/each {
+		return 0
+	}
+	return max(1, spins/each/128) * 128
+}
+
+// color queues one colour of a sweep, n threads from the given one on.
+func (s *ising) color(color uint64, from, n int, ahead uint64) error {
 	kernel := "lattice_metropolis"
 	if s.spec.Algorithm == backend.HeatBath {
 		kernel = "lattice_heat_bath"
 	}
+	return s.d.launch(kernel, blocks(int64(n), 128), 1, 1, 128, s.job.u(0), s.spins.u(0), s.valid.u(0), s.drawn.u(0),
+		s.thresholds.u(0), s.thresholds.u(int64(8*len(s.one))), s.states.u(0), color, s.loop.clock.u(0), ahead, uint64(from))
+}
+
+// ends queues the halo of a colour.
+func (s *ising) ends(color uint64) error {
+	return s.d.launch("lattice_ends", blocks(int64(s.words)*int64(s.g.Width/2)*lattice.Lanes, 128), 1, 1, 128, s.job.u(0), s.spins.u(0), color)
+}
+
+// once queues a sweep so far ahead of the clock.
+func (s *ising) once(ahead uint64) error {
 	for color := range uint64(2) {
-		if err := s.d.launch(kernel, blocks(int64(s.words)*int64(s.g.Blocks)*lattice.Lanes, 128), 1, 1, 128, s.job.u(0), s.spins.u(0), s.valid.u(0), s.drawn.u(0),
-			s.thresholds.u(0), s.thresholds.u(int64(8*len(s.one))), s.states.u(0), color, s.sweep); err != nil {
+		if err := s.color(color, 0, s.threads(), ahead); err != nil {
 			return err
 		}
-		if err := s.d.launch("lattice_ends", blocks(int64(s.words)*int64(s.g.Width/2)*lattice.Lanes, 128), 1, 1, 128, s.job.u(0), s.spins.u(0), color); err != nil {
+		if err := s.ends(color); err != nil {
 			return err
 		}
 	}
-	s.sweep++
 	return nil
 }
 
-// count queues a measurement into row i of the counts.
-func (s *ising) count(i int) error {
-	return s.d.launch("lattice_count", blocks(int64(s.words)*int64(s.g.Blocks)*lattice.Lanes, 128), 1, 1, 128, s.job.u(0), s.spins.u(0), s.valid.u(0),
-		s.counts.u(int64(16*i*len(s.levels))))
+// long does a sweep one launch after another, and may leave the rest of it to
+// the next call.
+func (s *ising) long(ctx context.Context) error {
+	slices, at := blocks(int64(s.threads()), s.size), s.sweep
+	s.debt = debt{all: 2 * (slices + 1), queue: func(k int) error {
+		color, part := uint64(k/(slices+1)), k%(slices+1)
+		if part == slices {
+			return s.ends(color)
+		}
+		from := part * s.size
+		return s.color(color, from, min(s.size, s.threads()-from), at-s.loop.sweep)
+	}}
+	s.sweep++
+	return s.debt.pay(ctx)
+}
+
+// count queues a measurement into the row of the counts so far ahead.
+func (s *ising) count(row uint64) error {
+	return s.d.launch("lattice_count", blocks(int64(s.threads()), 128), 1, 1, 128, s.job.u(0), s.spins.u(0), s.valid.u(0),
+		s.counts.u(16*int64(row)*int64(len(s.levels))), s.loop.clock.u(0))
+}
+
+// period makes `recording` so many sweeps and a measurement.
+func (s *ising) period(every int) error {
+	if every == s.every {
+		return nil
+	}
+	err := s.recording.free()
+	s.every = every
+	s.recording = turn{sweeps: uint64(every), points: 1, queue: func(sweep, point uint64) error {
+		for i := range uint64(every) {
+			if err := s.once(sweep + i); err != nil {
+				return err
+			}
+		}
+		return s.count(point)
+	}}
+	return err
 }
 
 // Sweep advances every replica by n sweeps.
@@ -320,20 +405,29 @@ func (s *ising) Record(ctx context.Context, n, every int, energy, magnetization 
 	}
 	held, before := len(s.levels), 0
 	most := max(1, pieceBytes/(16*held))
-	return paced(ctx, n, most, func(part int) error {
+	if s.size > 0 {
+		most = 1
+	}
+	return s.pace.run(ctx, n, most, func(part int) error {
 		defer func() { before += part }()
-		return s.on("sweeping a lattice", func() error {
-			return s.record(part, before, every, energy, magnetization)
+		return s.until(ctx, "sweeping a lattice", func() error {
+			return s.record(ctx, part, before, every, energy, magnetization)
 		})
 	})
 }
 
 // record does some of a call's sweeps, so many of which are done already.
-func (s *ising) record(part, before, every int, energy, magnetization []int64) error {
+func (s *ising) record(ctx context.Context, part, before, every int, energy, magnetization []int64) error {
 	held := len(s.levels)
 	exchange := uint64(s.spec.Exchange)
-	if err := clean(&s.counts, 2*int64(held)*int64(part)); err != nil {
-		return err
+	records := energy != nil || magnetization != nil
+	if records || exchange > 0 {
+		if err := clean(&s.counts, 2*int64(held)*int64(part)); err != nil {
+			return err
+		}
+		if err := s.loop.move(s.sweep, 0); err != nil {
+			return err
+		}
 	}
 	// What has been counted and not been fetched.
 	first, rows := 0, []int(nil)
@@ -369,27 +463,68 @@ func (s *ising) record(part, before, every int, energy, magnetization []int64) e
 		rows = rows[:0]
 		return nil
 	}
-	for i := range part {
-		if err := s.once(); err != nil {
-			return err
+	for done, end := before, before+part; done < end; {
+		n := end - done
+		if records && s.size == 0 && exchange == 0 && done%every == 0 && n >= every && every <= mostPeriod {
+			if err := s.period(every); err != nil {
+				return err
+			}
+			turns := n / every
+			if err := s.loop.repeat(&s.recording, turns, s.sweep, uint64(first+len(rows))); err != nil {
+				return err
+			}
+			s.sweep += uint64(turns * every)
+			for range turns {
+				done += every
+				rows = append(rows, done/every-1)
+			}
+			continue
 		}
-		done, row := before+i+1, -1
-		if (energy != nil || magnetization != nil) && done%every == 0 {
+		if records {
+			n = min(n, every-done%every)
+		}
+		if exchange > 0 {
+			n = int(min(uint64(n), exchange-s.sweep%exchange))
+		}
+		if s.size > 0 {
+			n = 1
+			if err := s.long(ctx); err != nil {
+				return err
+			}
+		} else {
+			if err := s.loop.repeat(&s.sweeping, n, s.sweep, s.loop.point); err != nil {
+				return err
+			}
+			s.sweep += uint64(n)
+		}
+		done += n
+		row := -1
+		if records && done%every == 0 {
 			row = done/every - 1
 		}
 		meet := exchange > 0 && s.sweep%exchange == 0
 		if row < 0 && !meet {
 			continue
 		}
-		if err := s.count(first + len(rows)); err != nil {
-			return err
-		}
-		rows = append(rows, row)
-		if meet {
-			if err := settle(); err != nil {
+		event := func() error {
+			rows = append(rows, row)
+			if err := s.count(uint64(first+len(rows)-1) - s.loop.point); err != nil || !meet {
 				return err
 			}
+			return settle()
 		}
+		if s.debt.owed() {
+			if row = -1; meet { // the caller's record has ended
+				s.debt.after = event
+			}
+			return nil
+		}
+		if err := event(); err != nil {
+			return err
+		}
+	}
+	if s.debt.owed() {
+		return nil
 	}
 	if err := settle(); err != nil {
 		return err
@@ -464,7 +599,7 @@ func (s *ising) SetState(replica int, src []int8) error {
 
 // SetTemperatures replaces the temperatures.
 func (s *ising) SetTemperatures(t []float64) error {
-	if err := s.usable(); err != nil {
+	if err := s.whole(); err != nil {
 		return err
 	}
 	if err := s.spec.CheckTemperatures(t); err != nil {
@@ -489,13 +624,14 @@ func (s *ising) Levels(dst []int) error {
 	if len(dst) != len(s.levels) {
 		return fmt.Errorf("%d levels for %d replicas", len(dst), len(s.levels))
 	}
+	err := s.whole()
 	copy(dst, s.levels)
-	return s.usable()
+	return err
 }
 
 // SetLevels restores the replicas' levels.
 func (s *ising) SetLevels(src []int) error {
-	if err := s.usable(); err != nil {
+	if err := s.whole(); err != nil {
 		return err
 	}
 	if err := s.spec.CheckLevels(src); err != nil || s.spec.Exchange == 0 {
@@ -518,8 +654,8 @@ func (s *ising) Close() error {
 	}
 	s.closed = true
 	return s.d.do("freeing a lattice", func() error {
-		var errs []error
-		for _, m := range []*memory{&s.job, &s.spins, &s.valid, &s.thresholds, &s.drawn, &s.states, &s.counts} {
+		errs := []error{s.sweeping.free(), s.recording.free()}
+		for _, m := range []*memory{&s.loop.clock, &s.job, &s.spins, &s.valid, &s.thresholds, &s.drawn, &s.states, &s.counts} {
 			errs = append(errs, m.free())
 		}
 		return cmp.Or(errs...)

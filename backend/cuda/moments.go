@@ -80,10 +80,14 @@ func (m *sums) free() error {
 
 // add queues the counting of the present spins.
 func (m *sums) add(s *sampler) error {
+	m.samples += int64(s.chains)
+	return m.queue(s)
+}
+
+func (m *sums) queue(s *sampler) error {
 	if err := s.toRows(); err != nil {
 		return err
 	}
-	m.samples += int64(s.chains)
 	words, places := s.stride/32, s.words*kernels.WordUnits
 	if err := s.d.launch("count_ones", blocks(int64(places), 4), 1, 1, 128, s.rows.u(0), m.ones.u(0), uint64(places), uint64(words)); err != nil {
 		return err

@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+
+	"gorgonia.org/cu"
 
 	"kadanoff/backend"
 	kernels "kadanoff/kernels/cuda"
@@ -37,10 +40,17 @@ type sampler struct {
 	clamped bool // some unit is
 	plain   bool // every temperature is 1
 
-	spins, rows, groups, base, betas memory
-	raw                              []memory // weights of dense blocks, as they came
-	csr                              struct{ ptr, unit, weight, bias memory }
-	sums                             sums
+	loop     loop
+	sweeping turn // a sweep
+	counting turn // so many sweeps that moments are counted
+	size     int  // chains of a launch of a sweep that takes long, 0 for one that does not
+	debt     debt
+	small    *small // not nil for a network so small that a launch does many sweeps
+
+	spins, rows, groups, base, betas, mix memory
+	raw                                   []memory // weights of dense blocks, as they came
+	csr                                   struct{ ptr, unit, weight, bias memory }
+	sums                                  sums
 
 	host   []uint64 // rows on their way
 	failed error    // the device failed: the chains are lost
@@ -85,9 +95,31 @@ func newSampler(d *device, spec backend.SamplerSpec) (*sampler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.size = s.slice(n, sliceWork, sliceLists)
+	s.sweeping = turn{sweeps: 1, queue: func(sweep, _ uint64) error { return s.once(sweep) }}
+	s.counting = turn{sweeps: uint64(s.every), queue: func(sweep, _ uint64) error {
+		if s.small != nil {
+			if err := s.small.queue(s.d, s.chunk(sweep), s.every); err != nil {
+				return err
+			}
+			return s.sums.queue(s)
+		}
+		for i := range uint64(s.every) {
+			if err := s.once(sweep + i); err != nil {
+				return err
+			}
+		}
+		return s.sums.queue(s)
+	}}
 	err = d.do("starting chains", func() error {
+		if err := s.loop.start(d); err != nil {
+			return err
+		}
 		if err := s.plan(n, colors, spec.Clamped); err != nil {
 			return err
+		}
+		if !s.lists && s.size == 0 && len(s.colors) > 0 && d.fitsSweeps(n.Layers) {
+			s.small = new(small)
 		}
 		if err := s.load(n); err != nil {
 			return err
@@ -200,7 +232,7 @@ func (s *sampler) load(n *spin.Network) error {
 		for u, x := range s.spec.Base {
 			base[s.place[u]] = x
 		}
-		if err := fill(&s.base, base); err != nil {
+		if err := cmp.Or(fill(&s.base, base), fill(&s.mix, []uint32{s.spec.Mix})); err != nil {
 			return err
 		}
 	}
@@ -225,7 +257,7 @@ func (s *sampler) load(n *spin.Network) error {
 		}
 	}
 	if !s.lists {
-		return nil
+		return s.layers()
 	}
 	return s.loadLists(n)
 }
@@ -233,8 +265,10 @@ func (s *sampler) load(n *spin.Network) error {
 // pack turns the weights of a dense layer into fragments.
 func (s *sampler) pack(n *spin.Network, st *step) error {
 	l, digits := st.dense, 2
-	for _, k := range st.blocks {
-		digits = max(digits, kernels.Digits(n.Blocks[k].W))
+	for k := range n.Blocks {
+		if s.small != nil || slices.Contains(st.blocks, k) {
+			digits = max(digits, kernels.Digits(n.Blocks[k].W))
+		}
 	}
 	bias := make([]int32, wordsOf(l.units)*kernels.WordUnits)
 	f := n.First(st.layer)
@@ -343,43 +377,163 @@ func (s *sampler) start() error {
 	return cmp.Or(err, exist.free())
 }
 
-// once queues a sweep, the i-th of a call.
-func (s *sampler) once(i int) error {
-	for _, steps := range s.colors {
-		for k := range steps {
-			if err := s.update(&steps[k]); err != nil {
+// slice returns how many chains a launch takes of a sweep that is longer than
+// a launch may be, in whole blocks; 0 for a sweep that is not.
+func (s *sampler) slice(n *spin.Network, dense, lists int64) int {
+	most := int64(math.MaxInt64)
+	for k := range n.Blocks {
+		b := &n.Blocks[k]
+		limit := dense
+		if b.A == b.B || b.Sparse() {
+			limit = lists
+		}
+		most = min(most, limit/int64(max(1, len(b.W))))
+	}
+	if most >= int64(s.chains) {
+		return 0
+	}
+	return max(1, int(most)/kernels.BlockChains) * kernels.BlockChains
+}
+
+// sweeps queues n sweeps, and the counting of moments; done are those of the
+// call so far.
+func (s *sampler) sweeps(done, n int) error {
+	counts := s.spec.Moments.Any()
+	if s.small != nil && s.loop.point != 0 { // annealing has left it elsewhere
+		if err := s.loop.move(s.sweep, 0); err != nil {
+			return err
+		}
+	}
+	for n > 0 {
+		t, turns, m := &s.sweeping, n, n
+		switch left := s.every - done%s.every; {
+		case !counts:
+		case left == s.every && n >= s.every && s.every <= mostPeriod:
+			t, turns = &s.counting, n/s.every
+			m = turns * s.every
+		default:
+			m = min(n, left)
+			turns = m
+		}
+		if s.small != nil && t == &s.sweeping {
+			// The sweeps are the launch's own, and the clock stays where it is.
+			if err := s.small.queue(s.d, s.chunk(s.sweep-s.loop.sweep), m); err != nil {
+				return err
+			}
+		} else if err := s.loop.repeat(t, turns, s.sweep, 0); err != nil {
+			return err
+		}
+		s.sweep, done, n = s.sweep+uint64(m), done+m, n-m
+		switch {
+		case t == &s.counting:
+			s.sums.samples += int64(turns) * int64(s.chains)
+		case counts && done%s.every == 0:
+			if err := s.sums.add(s); err != nil {
 				return err
 			}
 		}
 	}
+	return nil
+}
+
+// mostPeriod is how many sweeps are counted together as one turn.
+const mostPeriod = 16
+
+// long does sweep i of a call one launch after another, and may leave the rest
+// of it to the next call.
+func (s *sampler) long(ctx context.Context, i int) error {
+	var steps []*step
+	for _, color := range s.colors {
+		for k := range color {
+			steps = append(steps, &color[k])
+		}
+	}
+	slices, at := blocks(int64(s.chains), s.size), s.sweep
+	s.debt = debt{all: len(steps) * slices, queue: func(k int) error {
+		lo := k % slices * s.size
+		return s.update(steps[k/slices], lo, min(s.size, s.chains-lo), s.draws(at-s.loop.sweep))
+	}}
+	if s.spec.Moments.Any() && i%s.every == 0 {
+		s.debt.after = func() error { return s.sums.add(s) }
+	}
 	s.sweep++
-	if i%s.every == 0 && s.spec.Moments.Any() {
-		return s.sums.add(s)
+	return s.debt.pay(ctx)
+}
+
+// once queues a sweep so far ahead of the clock.
+func (s *sampler) once(ahead uint64) error {
+	for _, steps := range s.colors {
+		for k := range steps {
+			if err := s.update(&steps[k], 0, s.chains, s.draws(ahead)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-func (s *sampler) update(st *step) error {
-	stream := uint64(s.spec.Stream)
-	var base, mix uint64
+// layers brings a small network's layers to the device.
+func (s *sampler) layers() error {
+	if s.small == nil {
+		return nil
+	}
+	var layers []smallLayer
+	digits := 2
+	for _, steps := range s.colors {
+		for i := range steps {
+			st := &steps[i]
+			first, base := s.first[st.layer], uint64(0)
+			if s.spec.Base != nil {
+				base = s.base.u(int64(first) * kernels.WordUnits * 4)
+			}
+			layers = append(layers, st.dense.small(base, first, s.group[first]|uint32(s.spec.Stream)<<24))
+			digits = st.dense.digits
+		}
+	}
+	return s.small.take(layers, digits, s.words)
+}
+
+// chunk is what all layers of a small network's sweeps share, so far ahead of the
+// clock.
+func (s *sampler) chunk(ahead uint64) *half {
+	h := &half{
+		spins: s.spins.u(0), betas: s.betas.u(0), stride: s.stride, chains: s.chains, chain0: s.spec.FirstChain, seed: s.spec.Seed,
+		clock: s.loop.clock.u(0), ahead: ahead, frac: s.network.Frac,
+	}
 	if s.spec.Base != nil {
-		base, mix = s.base.u(0), uint64(s.spec.Mix)
+		h.mix = s.mix.u(0)
+	}
+	return h
+}
+
+// draws is what a launch for some units takes from the clock on: the sweep that
+// far ahead, the interpolation, and where fields go.
+type draws struct{ ahead, mix, fields uint64 }
+
+func (s *sampler) draws(ahead uint64) draws { return draws{ahead: ahead, mix: s.mix.u(0)} }
+
+// update queues a step of n chains from lo on.
+func (s *sampler) update(st *step, lo, n int, r draws) error {
+	stream := uint64(s.spec.Stream)
+	var base uint64
+	if s.spec.Base != nil {
+		base = s.base.u(0)
 	}
 	if st.dense == nil {
-		return s.d.launch("gibbs_list", blocks(int64(s.chains), 128), min(st.count, kernels.MaxGridY), 1, 128,
+		return s.d.launch("gibbs_list", blocks(int64(n), 128), min(st.count, kernels.MaxGridY), 1, 128,
 			st.items.u(0), uint64(st.count), s.csr.ptr.u(0), s.csr.unit.u(0), s.csr.weight.u(0), s.csr.bias.u(0), s.groups.u(0), base,
-			s.spins.u(0), s.betas.u(0), uint64(s.d.table), uint64(s.stride), uint64(s.chains), uint64(s.spec.FirstChain), stream,
-			s.spec.Seed, s.sweep, uint64(s.network.Frac), mix)
+			s.spins.u(4*int64(lo)), s.betas.u(8*int64(lo)), uint64(s.d.table), uint64(s.stride), uint64(n), uint64(s.spec.FirstChain+uint32(lo)), stream,
+			s.spec.Seed, s.loop.clock.u(0), r.ahead, uint64(s.network.Frac), r.mix)
 	}
 	first := s.first[st.layer]
 	if base != 0 {
 		base = s.base.u(int64(first) * kernels.WordUnits * 4)
 	}
-	return st.dense.update(s.d, &half{
-		spins: s.spins.u(0), out: s.spins.u(4 * int64(first) * int64(s.stride)), base: base, mix: s.spec.Mix, betas: s.betas.u(0),
-		stride: s.stride, chains: s.chains, chain0: s.spec.FirstChain, block0: s.group[first] | uint32(s.spec.Stream)<<24,
-		seed: s.spec.Seed, sweep: s.sweep, frac: s.network.Frac,
-	})
+	return st.dense.update(s.d, half{
+		spins: s.spins.u(0), out: s.spins.u(4 * int64(first) * int64(s.stride)), base: base, betas: s.betas.u(0),
+		stride: s.stride, chain0: s.spec.FirstChain, block0: s.group[first] | uint32(s.spec.Stream)<<24,
+		seed: s.spec.Seed, clock: s.loop.clock.u(0), ahead: r.ahead, frac: s.network.Frac, mix: r.mix, fields: r.fields,
+	}.part(lo, n))
 }
 
 // usable reports why the sampler cannot go on.
@@ -390,12 +544,23 @@ func (s *sampler) usable() error {
 	return s.failed
 }
 
-// on runs f on the device's thread; if that fails the chains are lost.
+// on runs f on the device's thread, after a whole sweep; if that fails the chains
+// are lost.
 func (s *sampler) on(doing string, f func() error) error {
+	return s.until(context.Background(), doing, f)
+}
+
+// until is on, but leaves f undone if ctx ends before the sweep does.
+func (s *sampler) until(ctx context.Context, doing string, f func() error) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	s.failed = s.d.do(doing, f)
+	s.failed = s.d.do(doing, func() error {
+		if err := s.debt.pay(ctx); err != nil || s.debt.owed() {
+			return err
+		}
+		return f()
+	})
 	return s.failed
 }
 
@@ -473,8 +638,15 @@ func (s *sampler) SetMix(mix uint32) error {
 	if err := backend.CheckBase(s.network, s.spec.Base, mix); err != nil {
 		return err
 	}
+	return s.on("taking an interpolation", func() error { return s.setMix(mix) })
+}
+
+func (s *sampler) setMix(mix uint32) error {
 	s.spec.Mix = mix
-	return s.usable()
+	if s.spec.Base == nil {
+		return nil
+	}
+	return cu.MemsetD32(s.mix.at, mix, 1)
 }
 
 // Close frees the chains' memory.
@@ -484,9 +656,12 @@ func (s *sampler) Close() error {
 	}
 	s.closed = true
 	return s.d.do("freeing chains", func() error {
-		errs := []error{s.sums.free()}
-		for _, m := range []*memory{&s.spins, &s.rows, &s.groups, &s.base, &s.betas, &s.csr.ptr, &s.csr.unit, &s.csr.weight, &s.csr.bias} {
+		errs := []error{s.sweeping.free(), s.counting.free(), s.sums.free()}
+		for _, m := range []*memory{&s.loop.clock, &s.spins, &s.rows, &s.groups, &s.base, &s.betas, &s.mix, &s.csr.ptr, &s.csr.unit, &s.csr.weight, &s.csr.bias} {
 			errs = append(errs, m.free())
+		}
+		if s.small != nil {
+			errs = append(errs, s.small.layers.free())
 		}
 		for i := range s.raw {
 			errs = append(errs, s.raw[i].free())

@@ -58,9 +58,23 @@ func compare(t *testing.T, b backend.Backend, spec backend.SamplerSpec, sweeps i
 // Shapes around the edges of tiles, steps, groups and blocks, in every number
 // of digits, with clamped units, temperatures and interpolation.
 func TestShapes(t *testing.T) {
-	b := open(t)
+	bothWays(t, testShapes)
+}
+
+// bothWays tests with many sweeps of a small network in a launch, and with a
+// launch for each layer.
+func bothWays(t *testing.T, f func(t *testing.T, b *Backend)) {
+	t.Run("together", func(t *testing.T) { f(t, open(t)) })
+	t.Run("layers", func(t *testing.T) {
+		b := open(t)
+		b.devices[0].units = 0
+		f(t, b)
+	})
+}
+
+func testShapes(t *testing.T, b *Backend) {
 	for i, c := range []struct{ visible, hidden, chains int }{
-		{1, 1, 1}, {31, 33, 65}, {32, 64, 64}, {65, 17, 257}, {97, 113, 129}, {131, 67, 300},
+		{1, 1, 1}, {31, 33, 65}, {32, 64, 64}, {65, 17, 257}, {97, 128, 129}, {131, 67, 300},
 	} {
 		for digits, limit := range map[int]float64{2: 0.003, 3: 0.9, 4: 3} {
 			t.Run(fmt.Sprintf("%dx%dx%d-digits%d", c.visible, c.hidden, c.chains, digits), func(t *testing.T) {
@@ -98,7 +112,10 @@ func TestShapes(t *testing.T) {
 
 // A few weights at the edge of 32 bits.
 func TestHugeWeights(t *testing.T) {
-	b := open(t)
+	bothWays(t, testHugeWeights)
+}
+
+func testHugeWeights(t *testing.T, b *Backend) {
 	n := quantized(t, backendtest.RandomRBM(37, 29, 0.5, 1))
 	n.Frac = 11
 	for k := range n.Blocks[0].W {
@@ -116,7 +133,10 @@ func TestHugeWeights(t *testing.T) {
 // Means and edges without all pairs take kernels of their own; more chains
 // than a block of count_pairs takes, several layers and sparse blocks.
 func TestEdgesAlone(t *testing.T) {
-	b := open(t)
+	bothWays(t, testEdgesAlone)
+}
+
+func testEdgesAlone(t *testing.T, b *Backend) {
 	deep := backendtest.RandomRBM(35, 70, 0.5, 1)
 	deep.Layers = append(deep.Layers, 34)
 	deep.Bias = append(deep.Bias, make([]float32, 34)...)
@@ -242,10 +262,10 @@ func TestFreeEnergyShapes(t *testing.T) {
 	})
 }
 
-// Several devices anneal as one.
+// Several devices anneal as one, in graphs of two temperatures.
 func TestAnnealSpread(t *testing.T) {
 	n := quantized(t, backendtest.RandomRBM(33, 31, 2, 1))
-	way := []uint32{0, 1 << 22, 1 << 23, 3 << 22, 1 << 24}
+	way := []uint32{0, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 23, 3 << 22, 7 << 21, 15 << 20, 31 << 19, 1 << 24}
 	const chains = 700
 	run := func(b backend.Backend) (weights, variances []float64) {
 		s, err := b.NewSampler(backend.SamplerSpec{Network: n, Chains: chains, Seed: 3, Stream: philox.AIS, Base: make([]int32, 64)})
@@ -253,6 +273,9 @@ func TestAnnealSpread(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
+		if s, ok := s.(*spread); ok {
+			s.walk.part = len(way)
+		}
 		weights, variances = make([]float64, chains), make([]float64, len(way)-1)
 		if done, err := s.(backend.Annealer).Anneal(context.Background(), n.Bias, way, weights, variances); !done || err != nil {
 			t.Fatal(done, err)
@@ -260,6 +283,9 @@ func TestAnnealSpread(t *testing.T) {
 		return weights, variances
 	}
 	b := threeDevices(t)
+	for _, d := range b.devices {
+		d.nodes = 10
+	}
 	gotW, gotV := run(b)
 	wantW, wantV := run(b.Backend) // the CPU
 	if !slices.Equal(gotW, wantW) || !slices.Equal(gotV, wantV) {

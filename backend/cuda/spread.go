@@ -21,6 +21,8 @@ type spread struct {
 	first  []int // chain of each part
 	chains int
 	units  int
+	pace   pace // of sweeps
+	walk   pace // of annealing
 }
 
 func newSpread(devices []*device, spec backend.SamplerSpec) (backend.Sampler, error) {
@@ -63,8 +65,8 @@ func (s *spread) each(f func(i int, p *sampler) error) error {
 	return cmp.Or(errs...)
 }
 
-// Sweep queues sweeps in calls of about twenty milliseconds, so that one that
-// is stopped ends soon and all parts after the same sweep.
+// Sweep queues sweeps in pieces of about twenty milliseconds, so that a call
+// that is stopped ends soon and all parts after the same sweep.
 func (s *spread) Sweep(ctx context.Context, n int) error {
 	for _, p := range s.parts {
 		if err := p.usable(); err != nil {
@@ -74,16 +76,25 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 	if n < 0 {
 		return errors.New("negative number of sweeps")
 	}
-	done := 0
-	return paced(ctx, n, 0, func(part int) error {
+	done, most := 0, 0
+	for _, p := range s.parts {
+		if p.size > 0 {
+			most = 1
+		}
+	}
+	if most > 0 {
+		// What an earlier call left is done on all devices before any goes on.
+		if err := s.each(func(_ int, p *sampler) error { return p.until(ctx, "sweeping", func() error { return nil }) }); err != nil {
+			return err
+		}
+	}
+	return s.pace.run(ctx, n, most, func(part int) error {
 		err := s.each(func(_ int, p *sampler) error {
 			return p.on("sweeping", func() error {
-				for i := range part {
-					if err := p.once(done + i + 1); err != nil {
-						return err
-					}
+				if p.size > 0 {
+					return p.long(ctx, done+1)
 				}
-				return cu.Synchronize()
+				return cmp.Or(p.sweeps(done, part), cu.Synchronize())
 			})
 		})
 		done += part
@@ -91,15 +102,20 @@ func (s *spread) Sweep(ctx context.Context, n int) error {
 	})
 }
 
-// paced calls do for n things in all, as many at a time as take about twenty
-// milliseconds, at most `most` if that is not 0, until ctx ends.
-func paced(ctx context.Context, n, most int, do func(part int) error) error {
+// pace is how many things take about twenty milliseconds, as far as is known.
+type pace struct{ part int }
+
+// run calls do for n things in all, as many at a time as take about twenty
+// milliseconds, at most `most` if that is not 0, until ctx ends. The next call
+// begins with what this one has learned.
+func (p *pace) run(ctx context.Context, n, most int, do func(part int) error) error {
 	const long = 20 * time.Millisecond
-	for done, part := 0, 1; ; {
+	for done := 0; ; {
 		if err := ctx.Err(); err != nil || done == n {
 			return err
 		}
-		part = min(part, n-done)
+		p.part = max(1, p.part)
+		part := min(p.part, n-done)
 		if most > 0 {
 			part = min(part, most)
 		}
@@ -109,12 +125,17 @@ func paced(ctx context.Context, n, most int, do func(part int) error) error {
 		}
 		done += part
 		switch took := time.Since(start); {
-		case took < long/2:
-			part *= 2
 		case took > long:
-			part = max(1, part/2)
+			p.part = max(1, int(int64(part)*int64(long)/int64(took)))
+		case took < long/2 && part == p.part:
+			p.part *= 2
 		}
 	}
+}
+
+// paced is one call.
+func paced(ctx context.Context, n, most int, do func(part int) error) error {
+	return new(pace).run(ctx, n, most, do)
 }
 
 func (s *spread) Sweeps() uint64 { return s.parts[0].sweep }

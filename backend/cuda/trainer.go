@@ -42,6 +42,13 @@ type trainer struct {
 	rounding          memory
 	up, down          dense // to the hidden and to the visible units
 
+	loop  loop
+	sweep turn   // of `moved`
+	small *small // not nil for a network so small that a launch does many sweeps
+	size  int    // chains of a launch of a sweep at most
+
+	moved       []chainSet // the chains of a step, and
+	numbers     []uint32   // the number of the first of each
 	groups      memory
 	batch       chainSet
 	sets        []chainSet // of each temperature
@@ -94,6 +101,11 @@ func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
 		t.block[l] = unit / 8
 	}
 	t.up.units, t.down.units = t.h, t.v
+	t.sweep = turn{sweeps: 1, queue: t.once}
+	t.size = max(1, int(sliceWork/(int64(t.v)*int64(t.h)))/kernels.BlockChains) * kernels.BlockChains
+	if d.fitsSweeps(model.Layers) {
+		t.small = new(small)
+	}
 	if err := t.on("starting training", func() error { return t.start(model) }); err != nil {
 		_ = t.Close()
 		return nil, err
@@ -134,7 +146,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 	}
 	weights, n := int64(t.v)*int64(t.h), int64(t.v+t.h)
 	for _, err := range []error{
-		fill(&t.groups, groups),
+		t.loop.start(t.d), fill(&t.groups, groups),
 		fill(&t.w, model.Blocks[0].W), fill(&t.bias, model.Bias),
 		hold[int32](&t.fixed, weights), hold[int32](&t.fixedBias, n),
 		hold[int64](&t.pairs, weights), hold[int64](&t.sums, 2*n),
@@ -214,7 +226,14 @@ func (t *trainer) round() (bool, error) {
 			return false, err
 		}
 	}
-	return true, nil
+	if t.small == nil {
+		return true, nil
+	}
+	var layers []smallLayer
+	for l, word := range []int{0, t.words[0]} {
+		layers = append(layers, t.layer(l).small(0, word, t.block[l]|uint32(philox.Gibbs)<<24))
+	}
+	return true, t.small.take(layers, digits, t.words[0]+t.words[1])
 }
 
 // usable reports why the trainer cannot go on.
@@ -237,12 +256,12 @@ func (t *trainer) on(doing string, f func() error) error {
 	return t.failed
 }
 
-// half is a half step of a set's chains.
-func (t *trainer) half(c *chainSet, layer int, stream philox.Stream, first uint32, sweep uint64) *half {
+// half is a half step of a set's chains, so many sweeps ahead of the clock.
+func (t *trainer) half(c *chainSet, layer int, stream philox.Stream, first uint32, ahead uint64) *half {
 	return &half{
 		spins: c.spins.u(0), out: c.spins.u(4 * int64(layer*t.words[0]) * int64(c.stride)), betas: c.betas.u(0),
 		stride: c.stride, chains: c.chains, chain0: first, block0: t.block[layer] | uint32(stream)<<24,
-		seed: t.spec.Seed, sweep: sweep, frac: t.frac,
+		seed: t.spec.Seed, clock: t.loop.clock.u(0), ahead: ahead, frac: t.frac,
 	}
 }
 
@@ -285,49 +304,34 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 			return err
 		}
 		if cd {
-			return t.up.update(t.d, t.half(&t.batch, 1, philox.Data, batch.FirstSample, t.step))
+			return t.up.update(t.d, t.half(&t.batch, 1, philox.Data, batch.FirstSample, t.step-t.loop.sweep))
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
-	sets := t.sets
+	t.moved, t.numbers = t.sets, t.numbers[:0]
 	if cd {
-		sets = []chainSet{t.batch}
+		t.moved, t.numbers = []chainSet{t.batch}, append(t.numbers, batch.FirstSample)
 	}
-	for r := int(t.step & 1); !cd && r+1 < len(sets); r += 2 {
+	for r := range t.sets {
+		if !cd {
+			t.numbers = append(t.numbers, t.chain(r))
+		}
+	}
+	for r := int(t.step & 1); !cd && r+1 < len(t.sets); r += 2 {
 		if err := t.exchange(r); err != nil {
 			return err
 		}
 	}
-	for k := range t.spec.K {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		sweep := t.step*uint64(t.spec.K) + uint64(k)
-		if err := t.on("moving chains", func() error {
-			for r := range sets {
-				first := batch.FirstSample
-				if !cd {
-					first = t.chain(r)
-				}
-				if err := t.down.update(t.d, t.half(&sets[r], 0, philox.Gibbs, first, sweep)); err != nil {
-					return err
-				}
-				if err := t.up.update(t.d, t.half(&sets[r], 1, philox.Gibbs, first, sweep)); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
+	if err := t.move(ctx); err != nil {
+		return err
 	}
 	if err := t.on("adding up statistics", func() error {
-		if err := t.toRows(&sets[0], t.words[0]); err != nil {
+		if err := t.toRows(&t.moved[0], t.words[0]); err != nil {
 			return err
 		}
-		if err := t.add(&sets[0], 1, -mModel); err != nil {
+		if err := t.add(&t.moved[0], 1, -mModel); err != nil {
 			return err
 		}
 		return cu.Synchronize()
@@ -335,6 +339,94 @@ func (t *trainer) gather(ctx context.Context, batch backend.TrainingBatch) error
 		return err
 	}
 	return ctx.Err()
+}
+
+// quickWork is how many couplings × chains the sweeps of a step have that is
+// queued as a whole; a longer one is queued in pieces.
+const quickWork = 1 << 37
+
+// move does the sweeps of a step.
+func (t *trainer) move(ctx context.Context) error {
+	const doing = "moving chains"
+	weights := int64(t.v) * int64(t.h)
+	sweep := t.step * uint64(t.spec.K)
+	chains := t.moved[0].chains
+	if t.size < chains {
+		return t.long(ctx, sweep)
+	}
+	piece := func(wait bool) func(n int) error {
+		return func(n int) error {
+			err := t.on(doing, func() error {
+				if err := t.sweeps(n, sweep); err != nil || !wait {
+					return err
+				}
+				return cu.Synchronize()
+			})
+			sweep += uint64(n)
+			return err
+		}
+	}
+	if float64(weights)*float64(chains)*float64(len(t.moved))*float64(t.spec.K) <= quickWork {
+		return cmp.Or(ctx.Err(), piece(false)(t.spec.K))
+	}
+	return paced(ctx, t.spec.K, 0, piece(true))
+}
+
+// sweeps queues n sweeps of all chains of a step.
+func (t *trainer) sweeps(n int, sweep uint64) error {
+	if t.small == nil {
+		return t.loop.repeat(&t.sweep, n, sweep, 0)
+	}
+	for r := range t.moved {
+		if err := t.small.queue(t.d, t.half(&t.moved[r], 0, philox.Gibbs, t.numbers[r], sweep-t.loop.sweep), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// long does sweeps launch by launch until ctx ends, wherever that is: a step
+// that is not finished is lost.
+func (t *trainer) long(ctx context.Context, sweep uint64) error {
+	for range t.spec.K {
+		for r := range t.moved {
+			for layer := range 2 {
+				for lo := 0; lo < t.moved[r].chains; lo += t.size {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					if err := t.on("moving chains", func() error {
+						h := t.half(&t.moved[r], layer, philox.Gibbs, t.numbers[r], sweep-t.loop.sweep)
+						return cmp.Or(t.layer(layer).update(t.d, h.part(lo, min(t.size, h.chains-lo))), cu.Synchronize())
+					}); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		sweep++
+	}
+	return nil
+}
+
+// layer is the visible or the hidden layer.
+func (t *trainer) layer(l int) *dense {
+	if l == 0 {
+		return &t.down
+	}
+	return &t.up
+}
+
+// once queues a sweep of all chains of a step.
+func (t *trainer) once(ahead, _ uint64) error {
+	for r := range t.moved {
+		for l := range 2 {
+			if err := t.layer(l).update(t.d, t.half(&t.moved[r], l, philox.Gibbs, t.numbers[r], ahead)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // unpack returns the rows of a batch with as many words of units, each row for
@@ -706,12 +798,15 @@ func (t *trainer) Close() error {
 	}
 	t.closed = true
 	return t.d.do("freeing training", func() error {
-		errs := []error{t.up.freeAll(), t.down.freeAll()}
+		errs := []error{t.sweep.free(), t.up.freeAll(), t.down.freeAll()}
 		for _, m := range []*memory{
-			&t.w, &t.bias, &t.velocity, &t.delta, &t.offset, &t.change, &t.part, &t.fixed, &t.fixedBias, &t.rounding, &t.groups,
+			&t.loop.clock, &t.w, &t.bias, &t.velocity, &t.delta, &t.offset, &t.change, &t.part, &t.fixed, &t.fixedBias, &t.rounding, &t.groups,
 			&t.rows, &t.means, &t.pairs, &t.sums, &t.total, &t.energies[0], &t.energies[1], &t.marks, &t.batch.spins, &t.batch.betas,
 		} {
 			errs = append(errs, m.free())
+		}
+		if t.small != nil {
+			errs = append(errs, t.small.layers.free())
 		}
 		for r := range t.sets {
 			errs = append(errs, t.sets[r].spins.free(), t.sets[r].betas.free())

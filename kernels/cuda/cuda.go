@@ -11,6 +11,9 @@ import _ "embed"
 //go:embed gibbs.ptx
 var gibbs string
 
+//go:embed sweeps.ptx
+var sweeps string
+
 //go:embed list.ptx
 var list string
 
@@ -47,7 +50,7 @@ var rbm string
 // Modules returns the PTX of each source by its name.
 func Modules() map[string]string {
 	return map[string]string{
-		"gibbs": gibbs, "list": list, "state": state, "pack": pack, "moments": moments, "train": train, "energy": energy, "enumerate": enumerate,
+		"gibbs": gibbs, "sweeps": sweeps, "list": list, "state": state, "pack": pack, "moments": moments, "train": train, "energy": energy, "enumerate": enumerate,
 		"lattice": lattice, "roots": roots, "means": means, "rbm": rbm,
 	}
 }
@@ -59,8 +62,9 @@ func Kernels() map[string][]string {
 			"gibbs_digits2", "gibbs_digits3", "gibbs_digits4", "means_digits2", "means_digits3", "means_digits4",
 			"fields_digits2", "fields_digits3", "fields_digits4",
 		},
+		"sweeps":  {"sweeps_digits2", "sweeps_digits3", "sweeps_digits4"},
 		"list":    {"gibbs_list"},
-		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins"},
+		"state":   {"toss_coins", "spins_to_rows", "rows_to_spins", "advance_clock"},
 		"pack":    {"pack_digits", "fold_weights"},
 		"moments": {"count_ones", "count_edges", "count_pairs"},
 		"train": {
@@ -80,6 +84,9 @@ func Kernels() map[string][]string {
 const (
 	WordUnits   = 32  // units in a word of spins
 	BlockChains = 256 // chains of a block of gibbs.cu: rows of spins are padded to whole blocks
+	SweepChains = 64  // chains of a block of sweeps.cu
+	SweepWords  = 32  // words of spins that it has room for
+	SweepUnits  = 128 // of a layer: two tiles for each of its warps
 	GroupUnits  = 16  // units whose bias and free mask lie together
 	StepInputs  = 32  // inputs in a step of the product
 	PairTile    = 64  // rows and columns of a block of count_pairs

@@ -50,7 +50,7 @@ func TestWeightWords(t *testing.T) {
 // The embedded PTX has every entry point that the sources define, and is of
 // the version that drivers since CUDA 11.0 take.
 func TestModules(t *testing.T) {
-	kernel := regexp.MustCompile(`(?m)^(?:KERNEL\(\d+, \d+, |HALF_STEP\(|MEANS\(|FIELDS\()(\w+),`)
+	kernel := regexp.MustCompile(`(?m)^(?:KERNEL\(\d+, \d+, |HALF_STEP\(|MEANS\(|FIELDS\(|SWEEPS\()(\w+),`)
 	entries := Kernels()
 	for name, ptx := range Modules() {
 		source, err := os.ReadFile(name + ".cu")

@@ -12,6 +12,7 @@
 //   fields [unit][chain]    as gibbs.cu writes them
 //   terms  [point][run][chain]
 #include "fmath.h"
+#include "rule.h"
 
 // The term of units [from, to) of a chain.
 DEVICE double run_term(const int *fields, const int *base, int from, int to, int stride, double at, double unit) {
@@ -26,11 +27,15 @@ DEVICE double run_term(const int *fields, const int *base, int from, int to, int
 
 DEVICE double point_of(u32 m) { return (double)m * (1.0 / 16777216); }
 
+// Where a launch is on a path: at the clock's point if there is a clock, which
+// counts from the first of mix.
+DEVICE const u32 *from_clock(const u32 *mix, const Clock *clock) { return clock ? mix + clock->point : mix; }
+
 // terms of all runs and points; a block is 128 chains.
-KERNEL(128, 4, run_terms, const int *fields, const int *base, const u32 *mix, double *terms, int units, int stride, int chains, double unit) {
+KERNEL(128, 4, run_terms, const int *fields, const int *base, const u32 *mix, const Clock *clock, double *terms, int units, int stride, int chains, double unit) {
   const int chain = blockIdx.x * 128 + threadIdx.x, runs = (units + COSH_RUN - 1) / COSH_RUN;
   if (chain >= chains) return;
-  const double at = point_of(mix[blockIdx.z]);
+  const double at = point_of(from_clock(mix, clock)[blockIdx.z]);
   for (int run = blockIdx.y; run < runs; run += gridDim.y) {
     const int from = run * COSH_RUN, to = from + COSH_RUN < units ? from + COSH_RUN : units;
     terms[((u64)blockIdx.z * runs + run) * stride + chain] = run_term(fields + chain, base, from, to, stride, at, unit);
@@ -39,7 +44,7 @@ KERNEL(128, 4, run_terms, const int *fields, const int *base, const u32 *mix, do
 
 // out[point][chain] = F, from the terms. spins are those of the given units,
 // [word][chain].
-KERNEL(128, 4, free_energies, const double *terms, const u32 *spins, const int *bias, const int *base, const u32 *mix, double *out, int units, int given,
+KERNEL(128, 4, free_energies, const double *terms, const u32 *spins, const int *bias, const int *base, const u32 *mix, const Clock *clock, double *out, int units, int given,
        int stride, int chains, double unit) {
   const int chain = blockIdx.x * 128 + threadIdx.x, runs = (units + COSH_RUN - 1) / COSH_RUN;
   if (chain >= chains) return;
@@ -52,20 +57,21 @@ KERNEL(128, 4, free_energies, const double *terms, const u32 *spins, const int *
       if (base) b0 += up ? base[i + j] : -(i64)base[i + j];
     }
   }
-  const double at = point_of(mix[blockIdx.y]);
+  const double at = point_of(from_clock(mix, clock)[blockIdx.y]);
   const double *t = terms + (u64)blockIdx.y * runs * stride + chain;
   double sum = 0;
   for (int run = 0; run < runs; run++) sum = sum + t[(u64)run * stride];
   out[(u64)blockIdx.y * stride + chain] = -(fma_double((double)b1, at, (double)b0 * (1 - at)) * unit + sum);
 }
 
-// weights[c] += d, d = f[0][c] - f[1][c]; and d is kept if there is a place.
-KERNEL(128, 4, add_differences, const double *f, double *weights, double *kept, int stride, int chains) {
+// weights[c] += d, d = f[0][c] - f[1][c]; and if there is a place, one for each of
+// so many points, d is kept in that of point clock.point + ahead.
+KERNEL(128, 4, add_differences, const double *f, double *weights, double *kept, u64 places, const Clock *clock, u64 ahead, int stride, int chains) {
   const int chain = blockIdx.x * 128 + threadIdx.x;
   if (chain >= chains) return;
   const double d = f[chain] - f[stride + chain];
   weights[chain] = weights[chain] + d;
-  if (kept) kept[chain] = d;
+  if (kept) kept[(clock->point + ahead) % places * stride + chain] = d;
 }
 
 // twice[c] -= sum_u s_u (2 bias[u] + sum_{ptr[u] <= k < ptr[u+1]} weight[k] s[unit[k]]):

@@ -2,8 +2,9 @@
 // cores of sm_80 and later. For each chain and each free unit u of the layer:
 //
 //   a    = bias[u] + sum_i W[i][u] s[i]                 exact, int32
-//   a    = interpolate(a, base[u], mix)                 if there is a base
-//   s[u] = spin.Up(a, beta, frac, draw of u)
+//   fields[u] = a                                       if there is a place
+//   a    = interpolate(a, base[u], mix[clock.point])    if there is a base
+//   s[u] = spin.Up(a, beta, frac, draw of u in sweep clock.sweep + ahead)
 //
 // Spins enter as {0,1} and weights as balanced base-256 digits in signed bytes:
 //
@@ -22,9 +23,9 @@
 //   free     [unit / 16]      bits of the units that may change
 // Of 32 inputs, lane quarter q, register h and byte i hold input 8i + 2q + h:
 // two operations turn packed spins into a register of a fragment.
-#include "rule.h"
+#include "gibbs.h"
 
-enum { WARPS = 4, WARP_CHAINS = 64, CHAINS = WARPS * WARP_CHAINS, STAGES = 4, GROUP = 16 };
+enum { CHAINS = WARPS * WARP_CHAINS, STAGES = 4 };
 enum { SPIN_VECTORS = CHAINS / 4 }; // 16-byte vectors of 32 inputs' spins
 
 // Where the spins of a launch's chains are.
@@ -32,46 +33,6 @@ struct Chains {
   const U4 *spins;
   int stride, count;
 };
-
-// New spins of GROUP units of one chain; f holds half their fields less bias.
-// block is the counter word of the first unit's Philox block.
-DEVICE u32 sample(const int *f, const int *__restrict__ bias, const int *__restrict__ base, const Rule &rule, u32 chain, u32 block, u64 beta) {
-  const float s = slope(beta, rule.frac);
-  u32 out = 0;
-#pragma unroll
-  for (int b = 1; b >= 0; b--) {
-    Words hi = philox(chain, block + b, rule.sweep, rule.seed);
-    int a[8];
-#pragma unroll
-    for (int j = 0; j < 8; j += 4) {
-      U4 x = *(const U4 *)(f + 8 * b + j);
-#pragma unroll
-      for (int k = 0; k < 4; k++) a[j + k] = (int)((u32)bias[8 * b + j + k] + 2 * x[k]);
-    }
-    if (base) {
-#pragma unroll
-      for (int j = 0; j < 8; j++) a[j] = interpolate(a[j], base[8 * b + j], rule.mix);
-    }
-    bool sure = true;
-    u32 bits = 0;
-#pragma unroll
-    for (int j = 7; j >= 0; j--) bits = shift_in_sign(bits, decide(a[j], hi.w[j / 2], j & 1, s, sure));
-    if (!sure) { // about 2 draws in 65536
-      Words lo = philox(chain, (block + b) | 1u << 31, rule.sweep, rule.seed);
-      bits = 0;
-#pragma unroll 1
-      for (int j = 0; j < 8; j++) {
-        u32 h = j < 4 ? (j < 2 ? hi.w[0] : hi.w[1]) : (j < 6 ? hi.w[2] : hi.w[3]);
-        u32 l = j < 4 ? (j < 2 ? lo.w[0] : lo.w[1]) : (j < 6 ? lo.w[2] : lo.w[3]);
-        int x = (int)((u32)bias[8 * b + j] + 2 * (u32)f[8 * b + j]);
-        if (base) x = interpolate(x, base[8 * b + j], rule.mix);
-        bits |= (u32)up(x, byte_perm(l, h, j & 1 ? 0x7632 : 0x5410), beta, rule.frac, rule.table) << j;
-      }
-    }
-    out = out << 8 | bits;
-  }
-  return out;
-}
 
 // Means of GROUP units of one chain as three balanced digits, 22 fraction bits.
 // to is where the chain's first digit of the first unit goes; the next unit's is
@@ -84,10 +45,11 @@ DEVICE void sample_means(const int *f, const int *__restrict__ bias, signed char
   }
 }
 
-// A chain's row in the turning buffer: the pad and the shift of odd groups of
-// 8 keep both directions free of bank conflicts.
-DEVICE int row(int chain) { return chain * (GROUP + 4) + (chain >> 3) * 16; }
-enum { TURN_WORDS = 63 * (GROUP + 4) + 7 * 16 + GROUP };
+// The fields of GROUP units of one chain, a row of chains apart.
+DEVICE void store(const int *f, const int *__restrict__ bias, int *to, int stride) {
+#pragma unroll 4
+  for (int j = 0; j < GROUP; j++) to[(u64)j * stride] = (int)((u32)bias[j] + 2 * (u32)f[j]);
+}
 
 template <int DIGITS, int NT> struct Shape {
   enum { W = DIGITS * NT / 2 * 32, STAGE = 2 * (W + SPIN_VECTORS) }; // vectors of 32 inputs' weights, of a stage
@@ -100,7 +62,7 @@ template <int DIGITS, int NT> struct Shape {
 template <int DIGITS, int NT, class Done>
 DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__restrict__ from, Chains chains, int steps, Done done) {
   enum { W = Shape<DIGITS, NT>::W, STAGE = Shape<DIGITS, NT>::STAGE };
-  const int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5, g = lane >> 2, q = lane & 3;
+  const int tid = threadIdx.x, lane = tid & 31, warp = tid >> 5;
   const int tile = blockIdx.y, first = blockIdx.x * CHAINS;
   const bool active = first + warp * WARP_CHAINS < chains.count;
 
@@ -115,31 +77,9 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
   };
 
   int acc[DIGITS][4][NT][4];
-#pragma unroll
-  for (int i = 0; i < DIGITS * 4 * NT * 4; i++) (&acc[0][0][0][0])[i] = 0;
-
-  auto multiply = [&](const U4 *stage, int s) { // 32 inputs
-    const U4 *spins = stage + 2 * W + s * SPIN_VECTORS + warp * (WARP_CHAINS / 4) + 2 * g;
-    U4 bits[2] = {spins[0], spins[1]}; // chains 8g to 8g + 7
-    u32 a[4][4];
-#pragma unroll
-    for (int m = 0; m < 4; m++) // rows g and g + 8 of tile m are chains 8g + 2m and 8g + 2m + 1
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        u32 x = bits[m / 2][m % 2 * 2 + h] >> 2 * q;
-        a[m][h] = x & 0x01010101u, a[m][2 + h] = x >> 1 & 0x01010101u;
-      }
-#pragma unroll
-    for (int d = 0; d < DIGITS; d++)
-#pragma unroll
-      for (int p = 0; p < NT / 2; p++) {
-        U4 w = stage[s * W + (d * (NT / 2) + p) * 32 + lane];
-#pragma unroll
-        for (int m = 0; m < 4; m++) {
-          mma_s8(acc[d][m][2 * p], a[m], w[0], w[1]);
-          mma_s8(acc[d][m][2 * p + 1], a[m], w[2], w[3]);
-        }
-      }
+  clear(acc);
+  auto add = [&](const U4 *stage, int s) { // 32 inputs
+    multiply(acc, stage + 2 * W + s * SPIN_VECTORS + warp * (WARP_CHAINS / 4) + 2 * (lane >> 2), stage + s * W + lane);
   };
   auto ready = [&](int i) { // stage i has arrived, and nobody reads the one that the next load overwrites
     copy_wait<STAGES - 2>();
@@ -153,47 +93,29 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
   for (; i < steps / 2; i++) {
     const U4 *stage = ready(i);
     if (active) {
-      multiply(stage, 0);
-      multiply(stage, 1);
+      add(stage, 0);
+      add(stage, 1);
     }
   }
   if (steps & 1) {
     const U4 *stage = ready(i);
-    if (active) multiply(stage, 0);
+    if (active) add(stage, 0);
   }
   __syncthreads(); // the ring has been read: from here on it turns fields
   if (!active) return;
 
   int *turn = (int *)ring + warp * TURN_WORDS;
 #pragma unroll
-  for (int p = 0; p < NT / 2; p++) { // a group of units at a time
-#pragma unroll
-    for (int m = 0; m < 4; m++)
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        U4 s;
-#pragma unroll
-        for (int k = 0; k < 4; k++) { // unit 4q + k
-          u32 x = acc[DIGITS - 1][m][2 * p + k / 2][2 * h + k % 2];
-#pragma unroll
-          for (int d = DIGITS - 2; d >= 0; d--) x = (x << 8) + acc[d][m][2 * p + k / 2][2 * h + k % 2];
-          s[k] = x;
-        }
-        *(U4 *)(turn + row(8 * g + 2 * m + h) + 4 * q) = s;
-      }
-    sync_warp();
-#pragma unroll 1
-    for (int c = lane; c < WARP_CHAINS; c += 32) done(tile * (NT / 2) + p, first + warp * WARP_CHAINS + c, turn + row(c));
-    sync_warp();
-  }
+  for (int p = 0; p < NT / 2; p++) // a group of units at a time
+    turned(acc, p, turn, [&](int c, const int *f) { done(tile * (NT / 2) + p, first + warp * WARP_CHAINS + c, f); });
 }
 
 #define HALF_STEP(name, digits, nt)                                                                                                       \
   KERNEL(128, 2, name, const U4 *weights, const int *bias, const u16 *free, const int *from, const int *base, const U4 *spins, u16 *out, \
-         const u64 *beta, const u32 *table, int steps, int stride, int chains, u32 chain0, u32 block0, u64 seed, u64 sweep, int frac,    \
-         u32 mix) {                                                                                                                       \
+         const u64 *beta, const u32 *table, int steps, int stride, int chains, u32 chain0, u32 block0, u64 seed, const Clock *clock,     \
+         u64 ahead, int frac, const u32 *mix, int *fields) {                                                                              \
     SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
-    const Rule rule = {base, table, seed, sweep, mix, frac};                                                                              \
+    const Rule rule = {base, table, seed, clock->sweep + ahead, base ? mix[clock->point] : 0, frac};                                      \
     half_step<digits, nt>(ring, weights, from, Chains{spins, stride, chains}, steps, [&](int group, int chain, const int *f) {            \
       if (chain >= chains) return;                                                                                                        \
       const u32 may = free[group];                                                                                                        \
@@ -202,6 +124,7 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
       u16 *to = out + ((u64)(group / 2) * stride + chain) * 2 + group % 2;                                                                \
       if (may != 0xFFFF) bits = (bits & may) | (*to & ~may);                                                                              \
       *to = (u16)bits;                                                                                                                    \
+      if (fields) store(f, bias + GROUP * group, fields + (u64)GROUP * group * stride + chain, stride);                                   \
     });                                                                                                                                   \
   }
 HALF_STEP(gibbs_digits4, 4, 2)
@@ -234,8 +157,7 @@ MEANS(means_digits2, 2, 4)
   KERNEL(128, 2, name, const U4 *weights, const int *bias, const int *from, const U4 *spins, int *fields, int steps, int stride) {        \
     SHARED(U4, ring, (Shape<digits, nt>::VECTORS));                                                                                       \
     half_step<digits, nt>(ring, weights, from, Chains{spins, stride, stride}, steps, [&](int group, int chain, const int *f) {            \
-      for (int j = 0; j < GROUP; j++)                                                                                                     \
-        fields[((u64)GROUP * group + j) * stride + chain] = (int)((u32)bias[GROUP * group + j] + 2 * (u32)f[j]);                          \
+      store(f, bias + GROUP * group, fields + (u64)GROUP * group * stride + chain, stride);                                               \
     });                                                                                                                                   \
   }
 FIELDS(fields_digits4, 4, 2)

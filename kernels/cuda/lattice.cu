@@ -64,10 +64,10 @@ DEVICE Rows rows_of(const Job &j, int block) {
 }
 DEVICE u64 row_mask(const Job &j, u64 valid, int lane, int y) { return j.narrow_y && y >= j.height - 2 ? valid & j.wide_y[lane] : valid; }
 
-// One colour of a sweep.
+// One colour of a sweep; `before` threads are those of other launches.
 template <bool HEAT_BATH>
-DEVICE void update(const Job &j, u64 *spins, const u64 *valid, const u64 *planes, const u64 *one, const u64 *none, u64 *states, u64 *kept, int color, u64 sweep) {
-  const i64 thread = (i64)blockIdx.x * 128 + threadIdx.x;
+DEVICE void update(const Job &j, u64 *spins, const u64 *valid, const u64 *planes, const u64 *one, const u64 *none, u64 *states, u64 *kept, int color, u64 sweep, i64 before) {
+  const i64 thread = before + (i64)blockIdx.x * 128 + threadIdx.x;
   const int lane = (int)(thread & 7), block = (int)((thread >> 3) % j.blocks), word = (int)((thread >> 3) / j.blocks), n = j.width / 2;
   if (word >= j.words) return;
   spins += 2 * word * size_of(j);
@@ -163,14 +163,14 @@ DEVICE void update(const Job &j, u64 *spins, const u64 *valid, const u64 *planes
 }
 
 KERNEL(128, 2, lattice_metropolis, const Job *job, u64 *spins, const u64 *valid, const u64 *planes, const u64 *one, const u64 *none, u64 *states, int color,
-       u64 sweep) {
+       const Clock *clock, u64 ahead, i64 before) {
   SHARED(u64, kept, 2 * GROUP * 128);
-  update<false>(*job, spins, valid, planes, one, none, states, kept, color, sweep);
+  update<false>(*job, spins, valid, planes, one, none, states, kept, color, clock->sweep + ahead, before);
 }
 KERNEL(128, 2, lattice_heat_bath, const Job *job, u64 *spins, const u64 *valid, const u64 *planes, const u64 *one, const u64 *none, u64 *states, int color,
-       u64 sweep) {
+       const Clock *clock, u64 ahead, i64 before) {
   SHARED(u64, kept, 2 * GROUP * 128);
-  update<true>(*job, spins, valid, planes, one, none, states, kept, color, sweep);
+  update<true>(*job, spins, valid, planes, one, none, states, kept, color, clock->sweep + ahead, before);
 }
 
 // The rows of the halo of one colour, and the rows that low tiles do not have;
@@ -215,9 +215,11 @@ DEVICE void add_planes(u64 *c, u64 one, u64 two, u64 four) {
   }
 }
 
-// counts[0][replica] += antiparallel bonds, counts[1][replica] += up spins.
-KERNEL(128, 2, lattice_count, const Job *job, const u64 *spins, const u64 *valid, u64 *counts) {
+// counts[row][0][replica] += antiparallel bonds, counts[row][1][replica] += up
+// spins; row is the clock's point.
+KERNEL(128, 2, lattice_count, const Job *job, const u64 *spins, const u64 *valid, u64 *counts, const Clock *clock) {
   const Job &j = *job;
+  counts += 2 * clock->point * j.held;
   const i64 thread = (i64)blockIdx.x * 128 + threadIdx.x;
   const int lane = (int)(thread & 7), block = (int)((thread >> 3) % j.blocks), word = (int)((thread >> 3) / j.blocks), n = j.width / 2;
   if (word >= j.words) return;

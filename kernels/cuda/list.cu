@@ -2,8 +2,8 @@
 // each chain and each unit u marked in the items:
 //
 //   a    = bias[u] + sum_{ptr[u] <= k < ptr[u+1]} weight[k] s[unit[k]]
-//   a    = interpolate(a, base[u], mix)                                   if there is a base
-//   s[u] = spin.Up(a, beta, frac, draw of u)
+//   a    = interpolate(a, base[u], mix[clock.point])                      if there is a base
+//   s[u] = spin.Up(a, beta, frac, draw of u in sweep clock.sweep + ahead)
 //
 // Units are numbered by their place in the words of spins. A thread is a chain
 // and owns a whole word: units of one colour do not hear each other, so what
@@ -18,12 +18,14 @@ struct Item {
 };
 
 KERNEL(128, 4, gibbs_list, const Item *items, int count, const int *ptr, const int *unit, const int *weight, const int *bias, const u32 *group,
-       const int *base, u32 *spins, const u64 *beta, const u32 *table, int stride, int chains, u32 chain0, u32 stream, u64 seed, u64 sweep, int frac,
-       u32 mix) {
+       const int *base, u32 *spins, const u64 *beta, const u32 *table, int stride, int chains, u32 chain0, u32 stream, u64 seed, const Clock *clock,
+       u64 ahead, int frac, const u32 *mix) {
   const int chain = blockIdx.x * 128 + threadIdx.x;
   if (chain >= chains) return;
   const u64 b = beta[chain];
   const float s = slope(b, frac);
+  const u64 sweep = clock->sweep + ahead;
+  const u32 at = base ? mix[clock->point] : 0;
   for (int i = blockIdx.y; i < count; i += gridDim.y) {
     const u32 word = items[i].word, units = items[i].units;
     u32 bits = 0;
@@ -43,7 +45,7 @@ KERNEL(128, 4, gibbs_list, const Item *items, int count, const int *ptr, const i
           sum += spins[(u64)(x >> 5) * stride + chain] >> (x & 31) & 1 ? w : 0u - w;
         }
         int a = (int)sum;
-        if (base) a = interpolate(a, base[u], mix);
+        if (base) a = interpolate(a, base[u], at);
         bool sure = true;
         bool plus = decide(a, hi.w[j / 2], j & 1, s, sure) < 0.0f;
         if (!sure) {

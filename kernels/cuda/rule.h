@@ -15,6 +15,13 @@ struct Words {
   u32 w[4];
 };
 
+// What a graph of launches finds other at every launch of its own: the number
+// of the sweep, and of the point of a path or the row of a record, from which
+// its launches count. The last of them moves it on.
+struct Clock {
+  u64 sweep, point;
+};
+
 // Philox4x32-10 of the counter (c0, c1, sweep).
 DEVICE Words philox(u32 c0, u32 c1, u64 sweep, u64 seed) {
   u32 c2 = (u32)sweep, c3 = (u32)(sweep >> 32), k0 = (u32)seed, k1 = (u32)(seed >> 32);

@@ -1,4 +1,5 @@
-// Spins of all chains: how they start, and the way between the two layouts.
+// Spins of all chains: how they start, and the way between the two layouts; and
+// the clock of a graph.
 //
 //   spins [word][chain]        a word is 32 units of one chain
 //   rows  [unit][chain / 32]   a word is 32 chains of one unit
@@ -50,4 +51,10 @@ KERNEL(128, 4, rows_to_spins, const u32 *rows, u32 *spins, u32 words, int stride
     u32 x = rows[(u64)(32 * word + lane) * (stride / 32) + block];
     spins[(u64)word * stride + 32 * block + lane] = transpose(x, lane);
   }
+}
+
+// Moves a clock on, after the launches that read it; a block is enough.
+KERNEL(32, 1, advance_clock, Clock *clock, u64 sweeps, u64 points) {
+  if (threadIdx.x) return;
+  clock->sweep += sweeps, clock->point += points;
 }

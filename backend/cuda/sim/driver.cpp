@@ -11,8 +11,12 @@
 //   CUSIM_FAIL=n[:code]    call number n fails, with 719 if no code is given
 //
 // Attributes from 2^20 on count, from the beginning of the process: calls,
-// launches, bytes to and from the device, allocations alive, and other objects
-// alive.
+// launches of kernels, bytes to and from the device, allocations alive, other
+// objects alive, launches of graphs, and the kernels that graphs have run.
+//
+// A graph is what a stream captures, one launch after another. While a thread
+// captures it may not do what waits or allocates; where a kernel of a graph was
+// given an address of the device's memory, there must be some when it is launched.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -30,13 +34,14 @@ namespace {
 typedef int Result;
 enum {
   OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
-  INVALID_PTX = 218, INVALID_HANDLE = 400, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719
+  INVALID_PTX = 218, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719,
+  CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_IMPLICIT = 906, CAPTURE_WRONG_THREAD = 908
 };
 
-enum { ATTRIBUTE_CALLS = 1 << 20, ATTRIBUTE_LAUNCHES, ATTRIBUTE_TO_DEVICE, ATTRIBUTE_FROM_DEVICE, ATTRIBUTE_ALLOCATIONS, ATTRIBUTE_OBJECTS, ATTRIBUTE_END };
+enum { ATTRIBUTE_CALLS = 1 << 20, ATTRIBUTE_LAUNCHES, ATTRIBUTE_TO_DEVICE, ATTRIBUTE_FROM_DEVICE, ATTRIBUTE_ALLOCATIONS, ATTRIBUTE_OBJECTS, ATTRIBUTE_GRAPHS, ATTRIBUTE_NODES };
 
 struct Counters {
-  std::atomic<int> calls{0}, launches{0}, to_device{0}, from_device{0}, objects{0};
+  std::atomic<int> calls{0}, launches{0}, to_device{0}, from_device{0}, objects{0}, graphs{0}, nodes{0};
 } counters;
 
 std::string setting(const char *name) {
@@ -93,6 +98,26 @@ struct Event {
   std::chrono::steady_clock::time_point time;
 };
 
+// A launch: the values of its parameters, and which of them point into an
+// allocation.
+struct Node {
+  Kernel *kernel;
+  unsigned x, y, z;
+  std::vector<uint64_t> values;
+  std::vector<bool> points;
+};
+struct Graph {
+  int device;
+  std::vector<Node> nodes;
+};
+struct Stream {
+  unsigned flags;
+  int device;
+  Graph *captured = nullptr;
+  bool invalid = false;
+};
+thread_local Stream *capturing = nullptr;
+
 bool fences_whole(uint64_t p, size_t n) {
   for (size_t i = 1; i <= GUARD; i++)
     if (((unsigned char *)p)[-(long)i] != FENCE) return false;
@@ -120,6 +145,11 @@ cusim::Schedule schedule() {
 Result complain(Result r, const std::string &what) {
   fprintf(stderr, "cusim: %s\n", what.c_str());
   return r;
+}
+
+Result run(const Kernel &k, unsigned x, unsigned y, unsigned z, void **parameters) {
+  std::string fault = cusim::run_grid(k.invoke, parameters, k.threads, x, y, z, schedule());
+  return fault.empty() ? OK : complain(LAUNCH_FAILED, k.name + ": " + fault);
 }
 
 // An entry of the PTX and its number of parameters, or -1.
@@ -156,6 +186,12 @@ bool allocated(uint64_t p, size_t n) {
   if (Result r = ordered()) return r;    \
   if (!initialized) return NOT_INITIALIZED;
 #define NEEDS_CONTEXT ORDERED if (!current) return INVALID_CONTEXT;
+// Calls that a capture does not allow: they spoil it.
+#define NOT_CAPTURING                   \
+  if (capturing) {                      \
+    capturing->invalid = true;          \
+    return CAPTURE_UNSUPPORTED;         \
+  }
 // Calls that free something do so even when they fail.
 #define FREEING                            \
   Result failure = ordered();              \
@@ -190,6 +226,8 @@ API cuDeviceGetAttribute(int *v, int a, int) {
   case ATTRIBUTE_FROM_DEVICE: return *v = counters.from_device, OK;
   case ATTRIBUTE_ALLOCATIONS: return *v = (int)memory.size(), OK;
   case ATTRIBUTE_OBJECTS: return *v = counters.objects, OK;
+  case ATTRIBUTE_GRAPHS: return *v = counters.graphs, OK;
+  case ATTRIBUTE_NODES: return *v = counters.nodes, OK;
   }
   ORDERED switch (a) {
   case 16: return *v = 4, OK;         // multiprocessors
@@ -217,11 +255,11 @@ API cuCtxSetCurrent(Context *c) {
   ORDERED return current = c, OK;
 }
 API cuCtxSynchronize() {
-  NEEDS_CONTEXT return OK;
+  NEEDS_CONTEXT NOT_CAPTURING return OK;
 }
 
 API cuMemAlloc_v2(uint64_t *p, size_t n) {
-  NEEDS_CONTEXT if (!n) return INVALID_VALUE;
+  NEEDS_CONTEXT NOT_CAPTURING if (!n) return INVALID_VALUE;
   std::lock_guard<std::mutex> lock(memory_mutex);
   if (n > (size_t)number("CUSIM_MEMORY", 1 << 30) - used(current->device)) return OUT_OF_MEMORY;
   unsigned char *q = (unsigned char *)aligned_alloc(GUARD, (2 * GUARD + n + GUARD - 1) / GUARD * GUARD);
@@ -231,7 +269,7 @@ API cuMemAlloc_v2(uint64_t *p, size_t n) {
   return OK;
 }
 API cuMemFree_v2(uint64_t p) {
-  FREEING std::lock_guard<std::mutex> lock(memory_mutex);
+  FREEING NOT_CAPTURING std::lock_guard<std::mutex> lock(memory_mutex);
   auto it = memory.find(p);
   if (it == memory.end()) return INVALID_VALUE;
   bool whole = fences_whole(p, it->second.size);
@@ -240,23 +278,28 @@ API cuMemFree_v2(uint64_t p) {
   return whole ? failure : complain(ILLEGAL_ADDRESS, "a write beyond an allocation");
 }
 API cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t n) {
-  NEEDS_CONTEXT if (!cusim::allocated(to, n)) return INVALID_VALUE;
+  NEEDS_CONTEXT NOT_CAPTURING if (!cusim::allocated(to, n)) return INVALID_VALUE;
   memcpy((void *)to, from, n), counters.to_device += (int)n;
   return OK;
 }
 API cuMemcpyDtoH_v2(void *to, uint64_t from, size_t n) {
-  NEEDS_CONTEXT if (!cusim::allocated(from, n)) return INVALID_VALUE;
+  NEEDS_CONTEXT NOT_CAPTURING if (!cusim::allocated(from, n)) return INVALID_VALUE;
   memcpy(to, (void *)from, n), counters.from_device += (int)n;
   return OK;
 }
 API cuMemcpyDtoD_v2(uint64_t to, uint64_t from, size_t n) {
-  NEEDS_CONTEXT if (!cusim::allocated(to, n) || !cusim::allocated(from, n)) return INVALID_VALUE;
+  NEEDS_CONTEXT NOT_CAPTURING if (!cusim::allocated(to, n) || !cusim::allocated(from, n)) return INVALID_VALUE;
   memmove((void *)to, (void *)from, n);
   return OK;
 }
 API cuMemsetD8_v2(uint64_t to, unsigned char x, size_t n) {
-  NEEDS_CONTEXT if (!cusim::allocated(to, n)) return INVALID_VALUE;
+  NEEDS_CONTEXT NOT_CAPTURING if (!cusim::allocated(to, n)) return INVALID_VALUE;
   memset((void *)to, x, n);
+  return OK;
+}
+API cuMemsetD32_v2(uint64_t to, unsigned x, size_t n) {
+  NEEDS_CONTEXT NOT_CAPTURING if (to % 4 || !cusim::allocated(to, 4 * n)) return INVALID_VALUE;
+  for (size_t i = 0; i < n; i++) ((unsigned *)to)[i] = x;
   return OK;
 }
 
@@ -278,14 +321,88 @@ API cuModuleGetFunction(Kernel **k, Module *m, const char *name) {
   if (n != it->second.parameters) return complain(INVALID_PTX, std::string(name) + " has other parameters in the PTX than in C++");
   return *k = &it->second, OK;
 }
-API cuLaunchKernel(Kernel *k, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *, void **parameters,
-                   void **extra) {
+API cuLaunchKernel(Kernel *k, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, Stream *stream,
+                   void **parameters, void **extra) {
   NEEDS_CONTEXT if (!k) return INVALID_HANDLE;
   if (!gx || !gy || !gz || gx > 0x7FFFFFFF || gy > 65535 || gz > 65535 || bx != k->threads || by != 1 || bz != 1 || shared || extra)
     return complain(INVALID_VALUE, k->name + ": a launch of the wrong shape");
-  counters.launches++;
-  std::string fault = cusim::run_grid(k->invoke, parameters, bx, gx, gy, gz, schedule());
-  return fault.empty() ? OK : complain(LAUNCH_FAILED, k->name + ": " + fault);
+  if (capturing && stream != capturing) {
+    capturing->invalid = true;
+    return CAPTURE_IMPLICIT;
+  }
+  if (!stream || !stream->captured) {
+    counters.launches++;
+    return run(*k, gx, gy, gz, parameters);
+  }
+  Node node = {k, gx, gy, gz, {}, {}};
+  for (int i = 0; i < k->parameters; i++) {
+    node.values.push_back(*(uint64_t *)parameters[i]);
+    node.points.push_back(cusim::allocated(node.values.back(), 1));
+  }
+  stream->captured->nodes.push_back(node);
+  return OK;
+}
+
+API cuStreamCreate(Stream **s, unsigned flags) {
+  NEEDS_CONTEXT NOT_CAPTURING if (flags > 1) return INVALID_VALUE;
+  counters.objects++;
+  return *s = new Stream{flags, current->device}, OK;
+}
+API cuStreamDestroy_v2(Stream *s) {
+  FREEING if (!s || s->captured) return INVALID_HANDLE;
+  delete s;
+  counters.objects--;
+  return failure;
+}
+// Without the flag of a stream that does not wait for the legacy stream, the
+// launches of every other thread would be refused meanwhile; mode 1 lets other
+// threads allocate.
+API cuStreamBeginCapture_v2(Stream *s, int mode) {
+  NEEDS_CONTEXT NOT_CAPTURING if (!s || s->captured || s->flags != 1 || mode != 1) return ILLEGAL_STATE;
+  s->captured = new Graph{s->device, {}}, s->invalid = false, capturing = s;
+  counters.objects++;
+  return OK;
+}
+API cuStreamEndCapture(Stream *s, Graph **g) {
+  Result failure = ordered();
+  *g = nullptr;
+  if (!s || !s->captured) return ILLEGAL_STATE;
+  if (s != capturing) return CAPTURE_WRONG_THREAD;
+  capturing = nullptr;
+  if (failure || s->invalid) {
+    delete s->captured;
+    counters.objects--;
+  } else {
+    *g = s->captured;
+  }
+  s->captured = nullptr;
+  return failure ? failure : s->invalid ? CAPTURE_INVALIDATED : OK;
+}
+API cuGraphDestroy(Graph *g) {
+  FREEING delete g;
+  counters.objects--;
+  return failure;
+}
+API cuGraphInstantiate_v2(Graph **exec, Graph *g, void **, char *, size_t) {
+  NEEDS_CONTEXT NOT_CAPTURING if (!g || g->nodes.empty()) return INVALID_VALUE;
+  counters.objects++;
+  return *exec = new Graph(*g), OK;
+}
+API cuGraphExecDestroy(Graph *exec) { return cuGraphDestroy(exec); }
+API cuGraphLaunch(Graph *exec, Stream *stream) {
+  NEEDS_CONTEXT NOT_CAPTURING if (!exec) return INVALID_HANDLE;
+  if (stream || exec->device != current->device) return INVALID_CONTEXT;
+  counters.graphs++;
+  for (Node &n : exec->nodes) {
+    std::vector<void *> parameters;
+    for (size_t i = 0; i < n.values.size(); i++) {
+      if (n.points[i] && !cusim::allocated(n.values[i], 1)) return complain(ILLEGAL_ADDRESS, n.kernel->name + ": the memory of a graph is gone");
+      parameters.push_back(&n.values[i]);
+    }
+    counters.nodes++;
+    if (Result r = run(*n.kernel, n.x, n.y, n.z, parameters.data())) return r;
+  }
+  return OK;
 }
 
 API cuEventCreate(Event **e, unsigned) {
