@@ -192,7 +192,7 @@ API cuDeviceGetAttribute(int *v, int a, int) {
   case ATTRIBUTE_OBJECTS: return *v = counters.objects, OK;
   }
   ORDERED switch (a) {
-  case 16: return *v = 4, OK;         // multiprocessors
+  case 16: return *v = 1, OK;         // multiprocessors
   case 13: return *v = 1000000, OK;   // clock, kHz
   case 36: return *v = 1000000, OK;   // memory clock, kHz
   case 37: return *v = 1024, OK;      // memory bus, bits
