@@ -66,9 +66,9 @@ gpu: ## both commands with CUDA, to bin/ (needs a C compiler; they start without
 	$(CUDA_ENV) go build -tags gpu -o bin/ ./cmd/...
 
 .PHONY: gpu-check
-gpu-check: ## conformance and speeds on this machine's GPU (error 3 without one)
+gpu-check: ## conformance, exact checks and speeds on this machine's GPU (error 3 without one)
 	$(CUDA_ENV) go test -tags gpu -c -o bin/gpu-check ./backend/cuda
-	KADANOFF_NEED_GPU=1 bin/gpu-check -test.v -test.bench . -records bin/gpu-check.json
+	bin/gpu-check -records bin/gpu-check.json
 
 .PHONY: gpu-simulate
 gpu-simulate: ## the CUDA backend's tests on a simulated driver (needs g++)

@@ -401,20 +401,8 @@ func latticeDigest(ctx context.Context, t *Target, c *backendtest.LatticeCase) (
 	if t.Size == Quick {
 		all = all[1:2]
 	}
-	for i, threads := range all {
-		with, err := t.With(threads)
-		if err != nil {
-			return nil, err
-		}
-		err = one(with, 2-i%2)
-		if cerr := with.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return results, nil
+	err = t.eachThreads(all, func(i int, with *Target) error { return one(with, 2-i%2) })
+	return results, err
 }
 
 // latticeCase is replicas of a lattice at T = 2.269 whose sweep has a goal.

@@ -53,7 +53,8 @@ type Record struct {
 	Repeats       int       `json:"repeats"`
 	Goal          float64   `json:"goal"`
 	LimitFraction float64   `json:"limit_fraction"`
-	SamplesS      []float64 `json:"samples_s"` // all repeats, for Compare
+	LimitedBy     string    `json:"limited_by"` // what allows no more, where there is a choice
+	SamplesS      []float64 `json:"samples_s"`  // all repeats, for Compare
 	// Bytes are the least that one unit of work moves between memory and cores.
 	Bytes float64 `json:"bytes"`
 	// A benchmark of a series of growing sizes names the series, its own size,
@@ -123,12 +124,13 @@ func (r Record) MarshalJSON() ([]byte, error) {
 			Repeats       int       `json:"repeats"`
 			Goal          float64   `json:"goal,omitempty"`
 			LimitFraction float64   `json:"limit_fraction,omitempty"`
+			LimitedBy     string    `json:"limited_by,omitempty"`
 			SamplesS      []float64 `json:"samples_s,omitempty"`
 			Bytes         float64   `json:"bytes,omitempty"`
 			Sweep         string    `json:"sweep,omitempty"`
 			Axis          string    `json:"axis,omitempty"`
 			Size          int       `json:"size,omitempty"`
-		}{h, finite(r.Value), r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, r.Goal, r.LimitFraction, r.SamplesS,
+		}{h, finite(r.Value), r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, r.Goal, r.LimitFraction, r.LimitedBy, r.SamplesS,
 			r.Bytes, r.Sweep, r.Axis, r.Size})
 	case KindPeer:
 		type who struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -205,11 +206,17 @@ func (p *Plan) timings(targets []*Target) (timings []timing, opened []*Target, e
 	if len(on) > 1 && on[0].scalar() {
 		on = on[1:] // the reference backend is timed only when it is all there is
 	}
-	best := on[len(on)-1]
-	if !p.AllPaths && p.Size == Quick {
+	// Other devices stand beside the CPU, whose threads say nothing of them.
+	cpus := slices.IndexFunc(on, (*Target).device)
+	if cpus < 0 {
+		cpus = len(on)
+	}
+	devices := on[cpus:]
+	best := on[max(cpus, 1)-1]
+	if on = on[:cpus:cpus]; !p.AllPaths && p.Size == Quick && cpus > 0 {
 		on = []*Target{best}
 	}
-	if p.Threads == 0 && best.Threads > 1 {
+	if p.Threads == 0 && best.Threads > 1 && cpus > 0 {
 		// One thread on each path, all of them on the best.
 		var single []*Target
 		for _, t := range on {
@@ -230,6 +237,7 @@ func (p *Plan) timings(targets []*Target) (timings []timing, opened []*Target, e
 		}
 		on = append(single, best)
 	}
+	on = append(on, devices...)
 	budget, most := quickBudget, quickPerWork
 	if p.Size == Full {
 		budget, most = fullBudget, fullPerWork

@@ -139,6 +139,42 @@ func TestPlanScaling(t *testing.T) {
 	}
 }
 
+// A device is timed beside the CPU, and once whatever the threads.
+func TestPlanDevices(t *testing.T) {
+	var done atomic.Int64
+	cpu, err := Selection{Backend: "cpu", Threads: 3}.open("cpu", isa.Generic, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cpu.Close()
+	gpu := &Target{Name: "cuda", ISA: "sm_80", Threads: 3}
+	for _, c := range []struct {
+		targets []*Target
+		size    Size
+		want    string
+	}{
+		{[]*Target{gpu}, Quick, "[cuda/3]"}, {[]*Target{cpu, gpu}, Quick, "[cpu/1 cpu/3 cuda/3]"}, {[]*Target{cpu, gpu, gpu}, Full, "[cpu/1 cpu/3 cuda/3 cuda/3]"},
+	} {
+		p := &Plan{Selection: Selection{Size: c.size}, Areas: []Area{counting(&done, nil)}, Benchmarks: true}
+		timings, opened, err := p.timings(c.targets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, on := range timings[0].targets {
+			got = append(got, fmt.Sprintf("%s/%d", on.Name, on.Threads))
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("%v: timed on %v, want %s", c.targets, got, c.want)
+		}
+		for _, o := range opened {
+			if err := o.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestPlanCases(t *testing.T) {
 	var done atomic.Int64
 	areas := []Area{counting(&done, nil)}
@@ -269,6 +305,22 @@ func TestInterleaveTakesTurns(t *testing.T) {
 	failing := &timed{Work: &Work{Do: func(context.Context, int) error { return boom }}}
 	if err := interleave(context.Background(), usual(time.Millisecond), []*timed{failing}); !errors.Is(err, boom) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// Work that takes many times its budget is timed once, and the rest goes on.
+func TestInterleaveSlow(t *testing.T) {
+	calls := 0
+	slow := &timed{Work: &Work{Measure: func(context.Context, int) (float64, error) { calls++; return 1.5, nil }}}
+	fast := &timed{Work: &Work{Measure: func(context.Context, int) (float64, error) { return 0.5, nil }}}
+	if err := interleave(context.Background(), usual(time.Millisecond), []*timed{slow, fast}); err != nil {
+		t.Fatal(err)
+	}
+	if calls != 1 || fmt.Sprint(slow.seconds) != "[1.5]" || slow.inner != 1 || len(fast.seconds) < leastSamples {
+		t.Errorf("%d calls, samples %v; fast: %v", calls, slow.seconds, fast.seconds)
+	}
+	if r := slow.record(&Benchmark{}, &Target{}); r.Repeats != 1 || r.MinS != 1.5 {
+		t.Errorf("the record is %+v", r)
 	}
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 
@@ -32,6 +33,9 @@ const (
 
 // scalar reports whether the target takes one chain at a time.
 func (t *Target) scalar() bool { return t.Name == "ref" }
+
+// device reports whether the target is another device than the CPU.
+func (t *Target) device() bool { return t.Name == "cuda" }
 
 // sample returns how many times a check on the target observes something: few
 // times in scalar or plain Go, four times as many on vector units, and four
@@ -67,6 +71,27 @@ func (t *Target) String() string {
 func (t *Target) With(threads int) (*Target, error) {
 	o := Selection{Backend: t.Name, Threads: threads, Seed: t.Seed, Size: t.Size}
 	return o.open(t.Name, t.Level, t.Device)
+}
+
+// eachThreads calls f for the same path with each number of threads; they say
+// nothing of another device, which is called as it is.
+func (t *Target) eachThreads(counts []int, f func(i int, with *Target) error) error {
+	for i, threads := range counts {
+		if t.device() {
+			if err := f(i, t); err != nil {
+				return err
+			}
+			continue
+		}
+		with, err := t.With(threads)
+		if err != nil {
+			return err
+		}
+		if err := cmp.Or(f(i, with), with.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close closes the target's backend.

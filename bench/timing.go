@@ -17,6 +17,7 @@ const (
 type timed struct {
 	*Work
 	inner   int         // times that make one sample
+	once    bool        // it takes so long that its first time is its only sample
 	seconds []float64   // of one time, for each sample
 	failed  error       // why Optional work ended
 	noise   disturbance // while its samples were taken
@@ -26,27 +27,30 @@ type timed struct {
 type pace struct {
 	budget time.Duration // for each work
 	sample time.Duration // what a sample lasts at least
+	once   time.Duration // what takes longer the first time is not repeated, if not 0
 	pause  time.Duration // before each turn, so that threads of the last one are asleep
 	watch  func() load   // if not nil, begins to watch what else is busy
 }
 
 // usual is the pace of works in one process.
-func usual(budget time.Duration) pace { return pace{budget: budget, sample: leastSample} }
+func usual(budget time.Duration) pace {
+	return pace{budget: budget, sample: leastSample, once: max(time.Second, 4*budget)}
+}
 
 // interleave times several works in turn, one sample of each in every round,
 // so that what else happens on the machine falls on all of them alike. It
 // stops when the budget for each is used up, after leastSamples rounds at
-// least, or when ctx ends.
+// least, or when ctx ends. What is too slow for that is timed once.
 func interleave(ctx context.Context, p pace, works []*timed) error {
 	for _, w := range works {
-		if err := w.optional(ctx, w.calibrate(ctx, p.sample)); err != nil {
+		if err := w.optional(ctx, w.calibrate(ctx, p)); err != nil {
 			return err
 		}
 	}
 	end := time.Now().Add(p.budget * time.Duration(len(works)))
 	for round := 0; round < mostSamples && (round < leastSamples || time.Now().Before(end)); round++ {
 		for _, w := range works {
-			if w.failed != nil {
+			if w.failed != nil || w.once {
 				continue
 			}
 			if p.pause > 0 {
@@ -92,20 +96,25 @@ func (w *timed) measure(ctx context.Context, n int) (float64, error) {
 }
 
 // calibrate warms the work up and finds how often it must be repeated for one
-// sample.
-func (w *timed) calibrate(ctx context.Context, sample time.Duration) error {
-	if _, err := w.measure(ctx, 1); err != nil {
+// sample. Work that is too slow to be repeated has its sample then.
+func (w *timed) calibrate(ctx context.Context, p pace) error {
+	first, err := w.measure(ctx, 1)
+	if err != nil {
 		return err
 	}
-	for w.inner = 1; ; {
+	if w.inner = 1; p.once > 0 && first > p.once.Seconds() {
+		w.once, w.seconds = true, []float64{first}
+		return nil
+	}
+	for {
 		seconds, err := w.measure(ctx, w.inner)
 		if err != nil {
 			return err
 		}
-		if seconds >= sample.Seconds() {
+		if seconds >= p.sample.Seconds() {
 			return nil
 		}
-		grow := min(sample.Seconds()/max(seconds, 1e-9)*1.2, 100)
+		grow := min(p.sample.Seconds()/max(seconds, 1e-9)*1.2, 100)
 		w.inner = max(w.inner+1, int(float64(w.inner)*grow))
 	}
 }

@@ -202,20 +202,8 @@ func trainingDigests(ctx context.Context, t *Target, c *backendtest.TrainingCase
 	if t.Name == "ref" {
 		return results, one(t, 1)
 	}
-	for i, threads := range []int{1, 2, 3} {
-		with, err := t.With(threads)
-		if err != nil {
-			return nil, err
-		}
-		err = one(with, min(1+i, c.Batch))
-		if cerr := with.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return results, nil
+	err = t.eachThreads([]int{1, 2, 3}, func(i int, with *Target) error { return one(with, min(1+i, c.Batch)) })
+	return results, err
 }
 
 // trainCase is a step of PCD-1 with as many chains as a batch has rows. Its

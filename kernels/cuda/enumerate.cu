@@ -165,8 +165,8 @@ KERNEL(128, 4, enum_histogram, const int *p, const int *q, const int *r, u64 *co
           for (int j = 0; j < 2; j++) base[i][j] = row + i < na && column + j < cols ? r[(row + i) * COLUMNS + column + j] : -0x40000000;
       },
       [&](int &, int i, int j, int x, int y) {
+        if (base[i][j] == -0x40000000) return; // where y may be anything
         const int bin = base[i][j] + x + y;
-        if (base[i][j] == -0x40000000) return;
         if (copies) add_shared(&s->counter[bin * copies + copy], 1);
         else add_u64(counts + bin, 1);
       },

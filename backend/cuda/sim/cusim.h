@@ -14,7 +14,7 @@
 struct Dim3 {
   unsigned x, y, z;
 };
-extern thread_local Dim3 threadIdx, blockIdx, gridDim;
+extern __thread Dim3 threadIdx, blockIdx, gridDim;
 
 namespace cusim {
 

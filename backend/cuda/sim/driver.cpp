@@ -27,6 +27,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/mman.h>
+
 #include "engine.h"
 
 namespace {
@@ -74,12 +76,17 @@ std::map<std::string, Kernel> &kernels() {
   return *m;
 }
 
-// Allocations lie between guards that nobody may write to.
-const size_t GUARD = 256;
+// An allocation ends where a page begins that nobody may touch, so that a kernel
+// that reads or writes beyond it dies; what lies between, to 16 bytes, and 256
+// bytes before it are fences that nobody may write to. Before those is another
+// such page.
+const size_t GUARD = 256, PAGE = 4096;
 const unsigned char POISON = 0xA5, FENCE = 0x5C;
 struct Allocation {
   size_t size;
   int device;
+  unsigned char *pages; // all of them, with both guards
+  size_t mapped;
 };
 std::mutex memory_mutex;
 std::map<uint64_t, Allocation> memory;
@@ -121,8 +128,8 @@ thread_local Stream *capturing = nullptr;
 bool fences_whole(uint64_t p, size_t n) {
   for (size_t i = 1; i <= GUARD; i++)
     if (((unsigned char *)p)[-(long)i] != FENCE) return false;
-  for (size_t i = 0; i < GUARD; i++)
-    if (((unsigned char *)p)[n + i] != FENCE) return false;
+  for (; n % 16; n++)
+    if (((unsigned char *)p)[n] != FENCE) return false;
   return true;
 }
 
@@ -230,7 +237,7 @@ API cuDeviceGetAttribute(int *v, int a, int) {
   case ATTRIBUTE_NODES: return *v = counters.nodes, OK;
   }
   ORDERED switch (a) {
-  case 16: return *v = 4, OK;         // multiprocessors
+  case 16: return *v = 1, OK;         // multiprocessors
   case 13: return *v = 1000000, OK;   // clock, kHz
   case 36: return *v = 1000000, OK;   // memory clock, kHz
   case 37: return *v = 1024, OK;      // memory bus, bits
@@ -262,10 +269,13 @@ API cuMemAlloc_v2(uint64_t *p, size_t n) {
   NEEDS_CONTEXT NOT_CAPTURING if (!n) return INVALID_VALUE;
   std::lock_guard<std::mutex> lock(memory_mutex);
   if (n > (size_t)number("CUSIM_MEMORY", 1 << 30) - used(current->device)) return OUT_OF_MEMORY;
-  unsigned char *q = (unsigned char *)aligned_alloc(GUARD, (2 * GUARD + n + GUARD - 1) / GUARD * GUARD);
-  if (!q) return OUT_OF_MEMORY;
-  memset(q, FENCE, GUARD), memset(q + GUARD, POISON, n), memset(q + GUARD + n, FENCE, GUARD);
-  memory[*p = (uint64_t)q + GUARD] = {n, current->device};
+  const size_t whole = (n + 15) / 16 * 16, inside = (GUARD + whole + PAGE - 1) / PAGE * PAGE, mapped = inside + 2 * PAGE;
+  void *pages = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return OUT_OF_MEMORY;
+  unsigned char *first = (unsigned char *)pages + PAGE, *q = first + inside - whole;
+  if (mprotect(first, inside, PROT_READ | PROT_WRITE)) return munmap(pages, mapped), OUT_OF_MEMORY;
+  memset(q - GUARD, FENCE, GUARD), memset(q, POISON, n), memset(q + n, FENCE, whole - n);
+  memory[*p = (uint64_t)q] = {n, current->device, (unsigned char *)pages, mapped};
   return OK;
 }
 API cuMemFree_v2(uint64_t p) {
@@ -273,7 +283,7 @@ API cuMemFree_v2(uint64_t p) {
   auto it = memory.find(p);
   if (it == memory.end()) return INVALID_VALUE;
   bool whole = fences_whole(p, it->second.size);
-  free((void *)(p - GUARD));
+  munmap(it->second.pages, it->second.mapped);
   memory.erase(it);
   return whole ? failure : complain(ILLEGAL_ADDRESS, "a write beyond an allocation");
 }

@@ -10,7 +10,7 @@
 
 #include "../../../kernels/cuda/device.h"
 
-thread_local Dim3 threadIdx, blockIdx, gridDim;
+__thread Dim3 threadIdx, blockIdx, gridDim;
 
 namespace cusim {
 namespace {
@@ -56,13 +56,17 @@ struct Engine {
   std::vector<Fiber> fibers;
   std::vector<uint64_t> values; // what each lane brought to its warp's last exchange
   std::vector<char> shared = std::vector<char>(SHARED_BYTES + 16);
+  bool poisoned = false; // the shared memory, for this block
   unsigned threads = 0, current = 0;
   void *caller = nullptr;
   Invoke invoke = nullptr;
   void **parameters = nullptr;
   std::string fault;
 };
-thread_local Engine E;
+// A thread's engine; behind a plain pointer, which costs nothing to look up.
+__thread Engine *engine;
+#define E (*engine)
+
 
 void run_fiber(unsigned i) {
   E.current = i;
@@ -70,10 +74,17 @@ void run_fiber(unsigned i) {
   cusim_switch(&E.caller, E.fibers[i].stack_pointer);
 }
 
+// Ends the turn of the current fiber. The next lane of its warp that can go on
+// does so at once, and after the last one run_fiber returns.
 void leave(Fiber::State state) {
   Fiber &f = E.fibers[E.current];
   f.state = state;
-  cusim_switch(&f.stack_pointer, E.caller);
+  unsigned next = E.current + 1;
+  while (next & 31 && E.fibers[next].state != Fiber::READY) next++;
+  if (!(next & 31)) return cusim_switch(&f.stack_pointer, E.caller);
+  E.current = next;
+  threadIdx = {next, 0, 0};
+  cusim_switch(&f.stack_pointer, E.fibers[next].stack_pointer);
 }
 
 void body() {
@@ -97,30 +108,31 @@ void start(Fiber &f) {
 // d += A B of a warp, for the lanes' fragments of mma.m16n8k32.row.col.s32.s8.s8.s32.
 void multiply(unsigned first) {
   signed char a[16][32], b[8][32];
+  const Fragment *lanes[32];
   for (unsigned l = 0; l < 32; l++) {
-    const Fragment &f = *(Fragment *)E.fibers[first + l].value;
+    const Fragment &f = *(lanes[l] = (Fragment *)E.fibers[first + l].value);
     unsigned g = l >> 2, q = l & 3;
     for (unsigned r = 0; r < 4; r++) memcpy(&a[g + 8 * (r & 1)][16 * (r >> 1) + 4 * q], &f.a[r], 4);
     memcpy(&b[g][4 * q], &f.b0, 4);
     memcpy(&b[g][16 + 4 * q], &f.b1, 4);
   }
-  for (unsigned l = 0; l < 32; l++) {
-    int *d = ((Fragment *)E.fibers[first + l].value)->d;
-    for (unsigned e = 0; e < 4; e++) {
-      const signed char *x = a[(l >> 2) + 8 * (e >> 1)], *y = b[2 * (l & 3) + (e & 1)];
+  short x[16][32], y[8][32]; // products of 16 bits are what CPUs add in pairs
+  for (unsigned i = 0; i < 16 * 32; i++) (&x[0][0])[i] = (&a[0][0])[i];
+  for (unsigned i = 0; i < 8 * 32; i++) (&y[0][0])[i] = (&b[0][0])[i];
+  for (unsigned i = 0; i < 16; i++)
+    for (unsigned j = 0; j < 8; j++) {
       int sum = 0;
-      for (int k = 0; k < 32; k++) sum += x[k] * y[k];
-      d[e] = (int)((unsigned)d[e] + (unsigned)sum);
+      for (unsigned k = 0; k < 32; k++) sum += x[i][k] * y[j][k];
+      int &d = lanes[4 * (i & 7) + j / 2]->d[2 * (i >> 3) + (j & 1)];
+      d = (int)((unsigned)d + (unsigned)sum);
     }
-  }
 }
 
-// Runs the ready lanes of a warp once.
+// Runs the ready lanes of a warp once, in order.
 bool step(unsigned first) {
-  bool moved = false;
   for (unsigned i = first; i < first + 32; i++)
-    if (E.fibers[i].state == Fiber::READY) run_fiber(i), moved = true;
-  return moved;
+    if (E.fibers[i].state == Fiber::READY) return run_fiber(i), true;
+  return false;
 }
 
 // Completes a collective to which all lanes have come.
@@ -149,7 +161,7 @@ struct Order {
 
 bool run_block(Order &order) {
   for (unsigned i = 0; i < E.threads; i++) start(E.fibers[i]);
-  memset(E.shared.data(), POISON, E.shared.size());
+  E.poisoned = false;
   const unsigned warps = E.threads / 32;
   for (;;) {
     bool moved = false;
@@ -194,6 +206,7 @@ void *shared(size_t bytes) {
     E.fault = "more shared memory than a block can have";
     leave(Fiber::DONE);
   }
+  if (!E.poisoned) memset(E.shared.data(), POISON, bytes + 16), E.poisoned = true;
   return (void *)(((uintptr_t)E.shared.data() + 15) & ~(uintptr_t)15);
 }
 
@@ -230,6 +243,8 @@ void copy_wait(unsigned groups_left) {
 }
 
 std::string run_grid(Invoke invoke, void **parameters, unsigned threads, unsigned x, unsigned y, unsigned z, const Schedule &schedule) {
+  static thread_local Engine own;
+  engine = &own;
   E.threads = threads, E.invoke = invoke, E.parameters = parameters;
   E.fault.clear();
   if (E.fibers.size() < threads) E.fibers.resize(threads);
