@@ -89,7 +89,7 @@ func TestHopfieldFile(t *testing.T) {
 	badUse(t, "hopfield --model "+path+" --units 77", "goes without --units")
 	badUse(t, "hopfield --model "+data, "six.npy", "single array")
 	badUse(t, "hopfield --model "+path+".none", "none")
-	badUse(t, "evaluate "+path+" --data digits", "inside one layer")
+	badUse(t, "evaluate "+path+" --data digits", "rows of 64 values", "77 visible units")
 }
 
 // Samples of a Boltzmann machine with hidden units have its exact mean energy.
