@@ -622,7 +622,7 @@ func (t *trainer) productAt(ctx context.Context, shift, rows, chains, minus, wor
 	// Every item turns its rows about first: one for each member, and more only
 	// where it would not end soon.
 	n, size, block := t.b.team.size, (rows+63)&^63, k.MeanBlock()
-	for size > 64 && size*((t.h+n-1)/n)*chains > 1<<31 {
+	for size > 64 && float64(size)*float64((t.h+n-1)/n)*float64(chains) > 1<<31 {
 		size = (size/2 + 63) &^ 63
 	}
 	bound := func(m int) int { // whole blocks, to nearest
