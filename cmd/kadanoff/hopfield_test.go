@@ -90,6 +90,7 @@ func TestHopfieldFile(t *testing.T) {
 	badUse(t, "hopfield --model "+data, "six.npy", "single array")
 	badUse(t, "hopfield --model "+path+".none", "none")
 	badUse(t, "evaluate "+path+" --data digits", "rows of 64 values", "77 visible units")
+	badUse(t, "transform "+path+" --data digits --out x.npy", "inside one layer")
 }
 
 // Samples of a Boltzmann machine with hidden units have its exact mean energy.
