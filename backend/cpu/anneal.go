@@ -55,8 +55,9 @@ func (s *sampler) Anneal(ctx context.Context, bias []int32, way []uint32, weight
 		a.rest[0], a.rest[1] = a.rest[1], a.rest[0]
 		baseFields(a.rest[1], a.base, way[k+1])
 		last := k+2 == len(way)
-		if k > 0 && k%lookSweeps == 0 {
-			s.look(lookSweeps)
+		if s.looked++; s.looked >= lookSweeps {
+			s.look(s.looked)
+			s.looked = 0
 		}
 		if err := a.hidden(ctx, way[k], way[k+1], last, weights); err != nil {
 			return true, err
