@@ -115,7 +115,7 @@ var predictions = map[string][2]float64{
 	"gibbs/784x500x4096-digits2": {131e12, 184e12},
 	"gibbs/784x500x4096-digits4": {90e12, 112e12},
 	"train/784x500-pcd1-100":     {6.7e3, 10e3},
-	"anneal/784x500x4096":        {55e6, 70e6},
+	"anneal/784x500x4096":        {68e6, 82e6},
 	"enumerate/minimum-34":       {5e12, 5e12},
 	"enumerate/logz-34":          {9e12, 9e12},
 	"enumerate/histogram-34":     {1e12, 1e12},
@@ -350,13 +350,13 @@ func repeated(f func() error) func(int) error {
 // free energies.
 func BenchmarkAnneal(b *testing.B) {
 	const points = 17
-	g, n := shapeFor(b, 3), randomNetwork(b, 784, 500, 3)
+	g, n := shapeFor(b, 2), randomNetwork(b, 784, 500, 3)
 	s := chainsOn(b, backend.SamplerSpec{Network: n, Chains: g.chains, Base: make([]int32, n.Units())})
 	way, weights := make([]uint32, points), make([]float64, g.chains)
 	for i := range way {
 		way[i] = uint32(i) << 18
 	}
-	job := *g.needs(3 * (points - 1))
+	job := *g.needs(2 * (points - 1))
 	job.Double = (points - 1) * 2 * 25 * 500 * float64(g.chains)
 	measure(b, work{"anneal/" + g.name(), "chain temperatures/s", float64(g.chains * (points - 1)), job, repeated(func() error {
 		_, err := s.(backend.Annealer).Anneal(context.Background(), n.Bias, way, weights, nil)

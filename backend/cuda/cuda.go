@@ -33,30 +33,37 @@ type Backend struct {
 	tables          roots.Tables
 }
 
-// New opens device o.Device, or all devices that can be used. One that was
-// asked for and cannot be used, or none at all, is a *backend.MissingError.
+// New opens device o.Device, or with o.All all devices that can be used. One
+// that was asked for and cannot be used, or none at all, is a
+// *backend.MissingError.
 func New(o backend.Options) (*Backend, error) {
 	if o.Device < 0 {
 		return nil, fmt.Errorf("device %d, want 0 or more", o.Device)
 	}
-	first, err := openDevice(o.Device)
-	if err != nil {
-		return nil, err
-	}
-	b := &Backend{devices: []*device{first}, auto: o.Auto}
+	numbers := []int{o.Device}
 	if o.All {
 		n, _ := count()
-		for i := 1; i < n; i++ {
-			d, err := openDevice(i)
-			if missing := (*backend.MissingError)(nil); errors.As(err, &missing) {
-				continue
-			}
-			if err != nil {
-				return nil, cmp.Or(err, b.closeDevices())
-			}
-			b.devices = append(b.devices, d)
+		for i := range max(n, 1) {
+			numbers = append(numbers[:i], i)
 		}
 	}
+	b := &Backend{auto: o.Auto}
+	var unusable error
+	for _, n := range numbers {
+		d, err := openDevice(n)
+		if missing := (*backend.MissingError)(nil); errors.As(err, &missing) {
+			unusable = cmp.Or(unusable, err)
+			continue
+		}
+		if err != nil {
+			return nil, cmp.Or(err, b.closeDevices())
+		}
+		b.devices = append(b.devices, d)
+	}
+	if len(b.devices) == 0 {
+		return nil, unusable
+	}
+	var err error
 	if b.Backend, err = backend.Open("cpu", o); err != nil {
 		return nil, cmp.Or(err, b.closeDevices())
 	}

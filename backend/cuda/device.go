@@ -6,9 +6,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -36,6 +40,10 @@ type device struct {
 	noted    *[]launch // if not nil, launches are noted here and nothing is queued
 	nodes    int       // mostNodes, or fewer in tests
 	units    int       // kernels.SweepUnits, or fewer in tests
+
+	// lost is the error after which the driver refuses everything in the
+	// device's context. The device's goroutine alone writes it.
+	lost atomic.Pointer[Error]
 }
 
 // Error is a failure of a device while it worked. It is syscall.ENOMEM when
@@ -44,11 +52,15 @@ type Error struct {
 	Device string // which device
 	Doing  string // what it was doing
 	Err    error  // what the driver says
+	Lost   bool   // nothing can run there any more
 }
 
 func (e *Error) Error() string {
 	if errors.Is(e.Err, cu.OutOfMemory) {
 		return fmt.Sprintf("%s: out of memory %s: use %s", e.Device, e.Doing, e.less())
+	}
+	if e.Lost {
+		return fmt.Sprintf("%s: lost while %s: %v", e.Device, e.Doing, e.Err)
 	}
 	return fmt.Sprintf("%s: failed %s: %v", e.Device, e.Doing, e.Err)
 }
@@ -71,6 +83,13 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Err, syscall.EIO}
 }
 
+// lasting are the errors that stay: a context in which one occurred answers
+// every further call with it.
+var lasting = []error{
+	cu.EccUncorrectable, cu.NvlinkUncorrectable, cu.IllegalAddress, cu.LaunchTimeout, cu.ContextIsDestroyed, cu.Assert, cu.HardwareStackError,
+	cu.IllegalInstruction, cu.MisalignedAddress, cu.InvalidAddressSpace, cu.InvalidPc, cu.LaunchFailed,
+}
+
 func missing(number int, format string, args ...any) error {
 	return &backend.MissingError{Name: fmt.Sprintf("cuda:%d", number), Reason: fmt.Sprintf(format, args...)}
 }
@@ -78,7 +97,7 @@ func missing(number int, format string, args ...any) error {
 // count returns the number of devices, or why there are none.
 func count() (int, string) {
 	if why := whyNoDriver(); why != "" {
-		return 0, why
+		return 0, visible(why)
 	}
 	if v := cu.Version(); v < kernels.MinVersion {
 		return 0, fmt.Sprintf("the NVIDIA driver is for CUDA %d.%d, want %d.0 or later", v/1000, v%1000/10, kernels.MinVersion/1000)
@@ -88,9 +107,29 @@ func count() (int, string) {
 		return 0, fmt.Sprintf("the NVIDIA driver counts no devices: %v", err)
 	}
 	if n == 0 {
-		return 0, "the NVIDIA driver finds no device"
+		return 0, visible("the NVIDIA driver finds no device")
 	}
 	return n, ""
+}
+
+// visible adds to why there is no device that devices may have been hidden.
+func visible(why string) string {
+	if v, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES"); ok && strings.HasSuffix(why, "finds no device") {
+		return fmt.Sprintf("%s with CUDA_VISIBLE_DEVICES=%q", why, v)
+	}
+	return why
+}
+
+// mode says who may use a device, where that may be why it does not start.
+func mode(dev cu.Device) string {
+	m, err := dev.Attribute(cu.ComputeMode)
+	switch {
+	case err == nil && m == 2:
+		return ": its compute mode is prohibited"
+	case err == nil && m == 3:
+		return ": its compute mode is exclusive, and another process may have it"
+	}
+	return ""
 }
 
 // probe describes a device without using it.
@@ -138,7 +177,7 @@ func openDevice(n int) (*device, error) {
 	}
 	d := &device{info: info, calls: make(chan func()), ended: make(chan struct{}), functions: map[string]cu.Function{}, nodes: mostNodes, units: kernels.SweepUnits}
 	started := make(chan error)
-	go d.run(dev, started)
+	go d.run(n, dev, started)
 	if err := <-started; err != nil {
 		return nil, err
 	}
@@ -146,12 +185,12 @@ func openDevice(n int) (*device, error) {
 }
 
 // run is the device's goroutine.
-func (d *device) run(dev cu.Device, started chan<- error) {
+func (d *device) run(n int, dev cu.Device, started chan<- error) {
 	runtime.LockOSThread() // for good: the thread ends with the goroutine
 	defer close(d.ended)
 	ctx, err := dev.RetainPrimaryCtx()
 	if err != nil {
-		started <- d.failed("starting", err)
+		started <- missing(n, "%s does not start: %v%s", d.info.Device, err, mode(dev))
 		return
 	}
 	err = cu.SetCurrentContext(ctx)
@@ -161,22 +200,28 @@ func (d *device) run(dev cu.Device, started chan<- error) {
 	if err != nil {
 		_ = d.unload()
 		_ = dev.ReleasePrimaryCtx()
-		started <- d.failed("loading its kernels", err)
+		started <- missing(n, "%s does not take the kernels: %v", d.info.Device, err)
 		return
 	}
 	started <- nil
 	for f := range d.calls {
 		f()
 	}
+	if d.lost.Load() != nil {
+		// What the context holds goes with it; the error has been reported.
+		_ = dev.ReleasePrimaryCtx()
+		return
+	}
 	d.closeErr = cmp.Or(d.unload(), dev.ReleasePrimaryCtx())
 }
 
 func (d *device) load() error {
 	entries := kernels.Kernels()
-	for name, ptx := range kernels.Modules() {
-		m, err := cu.LoadData(ptx)
+	modules := kernels.Modules()
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		m, err := compile(modules[name])
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		d.modules = append(d.modules, m)
 		for _, entry := range entries[name] {
@@ -195,6 +240,23 @@ func (d *device) load() error {
 	return err
 }
 
+// compile has the driver compile PTX. If its compiler fails it is asked once
+// more, and for its reason.
+func compile(ptx string) (cu.Module, error) {
+	m, err := cu.LoadData(ptx)
+	switch err {
+	case cu.InvalidPtx, cu.InvalidImage, cu.NoBinaryForGpu, cu.InvalidSource, cu.JitCompilerNotFound, cu.OperatingSystem, cu.FileNotFound:
+	default:
+		return m, err
+	}
+	text := make([]byte, 4096)
+	m, err = cu.LoadDataEx(ptx, &cu.JITErrorLogBuffer{Buffer: text})
+	if said, _, _ := strings.Cut(string(text), "\x00"); err != nil && said != "" {
+		err = fmt.Errorf("%w: %s", err, strings.Join(strings.Fields(said), " "))
+	}
+	return m, err
+}
+
 func (d *device) unload() error {
 	var errs []error
 	if d.captures != cu.NoStream {
@@ -210,12 +272,20 @@ func (d *device) unload() error {
 }
 
 // do runs f on the device's thread. An error of the driver comes back as an
-// *Error that says what was being done.
+// *Error that says what was being done; once the device is lost, all jobs end
+// with the error that said so.
 func (d *device) do(doing string, f func() error) error {
 	done := make(chan error, 1)
+	job := func() {
+		if lost := d.lost.Load(); lost != nil {
+			done <- lost
+			return
+		}
+		done <- d.failed(doing, f())
+	}
 	select {
-	case d.calls <- func() { done <- f() }:
-		return d.failed(doing, <-done)
+	case d.calls <- job:
+		return <-done
 	case <-d.ended:
 		return errors.New("backend is closed")
 	}
@@ -225,7 +295,11 @@ func (d *device) failed(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &Error{Device: "CUDA device " + d.info.Device, Doing: doing, Err: err}
+	e := &Error{Device: "CUDA device " + d.info.Device, Doing: doing, Err: err}
+	if e.Lost = slices.ContainsFunc(lasting, func(x error) bool { return errors.Is(err, x) }); e.Lost {
+		d.lost.Store(e)
+	}
+	return e
 }
 
 // Close frees what the device holds.

@@ -16,6 +16,7 @@ import (
 
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
+	kernels "kadanoff/kernels/cuda"
 	"kadanoff/spin"
 )
 
@@ -108,6 +109,147 @@ func TestMissing(t *testing.T) {
 	}
 	t.Setenv("CUSIM_DEVICES", "0")
 	refused("cuda", "finds no device")
+}
+
+// A driver whose compiler fails is asked once more; if it stays with that, its
+// words come out.
+func TestCompiler(t *testing.T) {
+	counter := simulated(t)
+	start := func() (int, error) {
+		calls := counter(simCalls)
+		b, err := New(backend.Options{Threads: 1})
+		if err == nil {
+			err = b.Close()
+		}
+		return counter(simCalls) - calls, err
+	}
+	calls, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mended := 0
+	for i := 1; i <= calls; i++ {
+		t.Setenv("CUSIM_FAIL", fmt.Sprintf("%d:218", counter(simCalls)+i))
+		if _, err := start(); err == nil {
+			mended++
+		}
+	}
+	t.Setenv("CUSIM_FAIL", "")
+	if want := len(kernels.Modules()); mended != want {
+		t.Errorf("%d calls can fail once without harm, want those for %d modules", mended, want)
+	}
+	objects := counter(simObjects)
+	t.Setenv("CUSIM_REFUSE", "ptxas application ptx input, line 9\nfatal: no such instruction")
+	_, err = start()
+	var missing *backend.MissingError
+	if !errors.As(err, &missing) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "InvalidPtx: ptxas application ptx input, line 9 fatal: no such instruction") {
+		t.Errorf("a driver that refuses the kernels: %v", err)
+	}
+	if n := counter(simObjects); n != objects {
+		t.Errorf("%d objects are left", n-objects)
+	}
+}
+
+// A device that nobody may use is missing, and says why; the others are used.
+func TestModeAndVisible(t *testing.T) {
+	simulated(t)
+	t.Setenv("CUSIM_MODE", "2")
+	_, err := backend.Open("cuda:0", backend.Options{})
+	var missing *backend.MissingError
+	if !errors.As(err, &missing) || !strings.Contains(err.Error(), "does not start") || !strings.Contains(err.Error(), "its compute mode is prohibited") {
+		t.Errorf("a device that nobody may use: %v", err)
+	}
+	b, err := backend.Open("auto", backend.Options{})
+	if err != nil || b.Info().Backend != "cpu" {
+		t.Errorf("auto beside it is %v, %v", b, err)
+	}
+	t.Setenv("CUSIM_MODE", "0")
+	t.Setenv("CUDA_VISIBLE_DEVICES", "")
+	t.Setenv("CUSIM_DEVICES", "0")
+	if _, why := count(); !strings.HasSuffix(why, `finds no device with CUDA_VISIBLE_DEVICES=""`) {
+		t.Errorf("hidden devices: %s", why)
+	}
+}
+
+// The first device is of no use, the second is: --backend cuda takes that.
+func TestFirstDeviceUnusable(t *testing.T) {
+	counter := simulated(t)
+	t.Setenv("CUSIM_DEVICES", "2")
+	start := func() (*Backend, int, error) {
+		calls := counter(simCalls)
+		b, err := New(backend.Options{All: true})
+		return b, counter(simCalls) - calls, err
+	}
+	b, calls, err := start()
+	if err != nil || len(b.devices) != 2 {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	alone := 0
+	for i := 1; i <= calls; i++ {
+		t.Setenv("CUSIM_FAIL", fmt.Sprint(counter(simCalls)+i))
+		b, _, err := start()
+		t.Setenv("CUSIM_FAIL", "")
+		if err != nil {
+			continue // devices cannot even be counted
+		}
+		if len(b.devices) == 1 {
+			alone++
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if alone < calls/2 {
+		t.Errorf("one of two devices is used after %d of %d calls that fail", alone, calls)
+	}
+}
+
+// A device that is lost says so once and for all, lets go of everything, and
+// can be opened again.
+func TestDeviceLost(t *testing.T) {
+	counter := simulated(t)
+	allocations, objects := counter(simAllocations), counter(simObjects)
+	b, err := New(backend.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := backend.SamplerSpec{Network: quantized(t, backendtest.RandomRBM(5, 3, 1, 1)), Chains: 3}
+	s, err := b.NewSampler(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CUSIM_FAIL", fmt.Sprintf("%d:700", counter(simCalls)+1))
+	first := s.Sweep(context.Background(), 1)
+	t.Setenv("CUSIM_FAIL", "")
+	if !errors.Is(first, syscall.EIO) || !strings.Contains(first.Error(), "lost while sweeping: IllegalAddress") {
+		t.Fatalf("the device is lost: %v", first)
+	}
+	calls := counter(simCalls)
+	_, err = b.NewSampler(spec)
+	if !errors.Is(err, first) {
+		t.Errorf("another job on it: %v, want %v", err, first)
+	}
+	if err := s.Close(); !errors.Is(err, first) {
+		t.Errorf("closing chains on it: %v, want %v", err, first)
+	}
+	if n := counter(simCalls); n != calls {
+		t.Errorf("%d calls of a driver that refuses them", n-calls)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if a, o := counter(simAllocations), counter(simObjects); a != allocations || o != objects {
+		t.Errorf("%d allocations and %d objects are left", a-allocations, o-objects)
+	}
+	if s, err = open(t).NewSampler(spec); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Sweep(context.Background(), 1), s.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Jobs that the device does not win are left to the CPU, but only if it was

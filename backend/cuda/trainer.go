@@ -88,8 +88,12 @@ func (c *chainSet) fit(chains, words int, beta uint64) error {
 // trainable reports whether the device takes a trainer's job.
 func trainable(spec *backend.TrainerSpec) bool {
 	most := kernels.MaxGridY * kernels.GroupUnits
-	return spec.Model.Layers[0] <= most && spec.Model.Layers[1] <= most
+	return spec.Model.Layers[0] <= most && spec.Model.Layers[1] <= most && spec.Chains < mostSummed
 }
+
+// mostSummed chains of digits are below 2³¹ in sum, which is what sum_pairs can
+// hold.
+const mostSummed = 1 << 24
 
 func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
 	model := spec.Model
@@ -272,6 +276,9 @@ func (t *trainer) Gather(ctx context.Context, batch backend.TrainingBatch) error
 	samples, chains, err := t.spec.Counts(&batch)
 	if err != nil {
 		return err
+	}
+	if batch.Data.Chains >= mostSummed {
+		return fmt.Errorf("a batch of %d configurations, want below 2²⁴ on a CUDA device", batch.Data.Chains)
 	}
 	t.samples, t.chains, t.gathered = samples, chains, false
 	if err := t.gather(ctx, batch); err != nil {

@@ -8,7 +8,10 @@
 //   CUSIM_CAPABILITY=mn    compute capability (80)
 //   CUSIM_SCHEDULE=...     step, first, last, or random:SEED
 //   CUSIM_INIT_ERROR=n     what cuInit returns
-//   CUSIM_FAIL=n[:code]    call number n fails, with 719 if no code is given
+//   CUSIM_FAIL=n[:code]    call number n fails, with 999 if no code is given; after
+//                          one of 700 to 719 its context answers every call so
+//   CUSIM_REFUSE=text      no PTX compiles, and the compiler says text
+//   CUSIM_MODE=n           compute mode; none can be used in mode 2
 //
 // Attributes from 2^20 on count, from the beginning of the process: calls,
 // launches of kernels, bytes to and from the device, allocations alive, other
@@ -35,9 +38,9 @@ namespace {
 
 typedef int Result;
 enum {
-  OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
+  OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, DEVICE_UNAVAILABLE = 46, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_CONTEXT = 201,
   INVALID_PTX = 218, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, LAUNCH_FAILED = 719,
-  CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_IMPLICIT = 906, CAPTURE_WRONG_THREAD = 908
+  CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_IMPLICIT = 906, CAPTURE_WRONG_THREAD = 908, UNKNOWN = 999
 };
 
 enum { ATTRIBUTE_CALLS = 1 << 20, ATTRIBUTE_LAUNCHES, ATTRIBUTE_TO_DEVICE, ATTRIBUTE_FROM_DEVICE, ATTRIBUTE_ALLOCATIONS, ATTRIBUTE_OBJECTS, ATTRIBUTE_GRAPHS, ATTRIBUTE_NODES };
@@ -56,13 +59,15 @@ long number(const char *name, long otherwise) {
   return s.empty() ? otherwise : atol(s.c_str());
 }
 
+Result lose(Result r);
+
 // Counts a call; the error that was ordered for it, or OK.
 Result ordered() {
   int n = ++counters.calls;
   std::string s = setting("CUSIM_FAIL");
   if (s.empty() || atoi(s.c_str()) != n) return OK;
   size_t colon = s.find(':');
-  return colon == std::string::npos ? LAUNCH_FAILED : atoi(s.c_str() + colon + 1);
+  return lose(colon == std::string::npos ? UNKNOWN : atoi(s.c_str() + colon + 1));
 }
 
 struct Kernel {
@@ -93,10 +98,18 @@ std::map<uint64_t, Allocation> memory;
 
 struct Context {
   int device, retained;
+  Result lost;
+  std::atomic<int> objects; // that go with it
 };
 Context contexts[64];
 std::atomic<bool> initialized{false};
 thread_local Context *current = nullptr;
+
+// Errors of kernels stay with the context.
+Result lose(Result r) {
+  if (current && r >= ILLEGAL_ADDRESS && r <= LAUNCH_FAILED) current->lost = r;
+  return r;
+}
 
 struct Module {
   std::string image;
@@ -156,7 +169,7 @@ Result complain(Result r, const std::string &what) {
 
 Result run(const Kernel &k, unsigned x, unsigned y, unsigned z, void **parameters) {
   std::string fault = cusim::run_grid(k.invoke, parameters, k.threads, x, y, z, schedule());
-  return fault.empty() ? OK : complain(LAUNCH_FAILED, k.name + ": " + fault);
+  return fault.empty() ? OK : complain(lose(LAUNCH_FAILED), k.name + ": " + fault);
 }
 
 // An entry of the PTX and its number of parameters, or -1.
@@ -192,7 +205,9 @@ bool allocated(uint64_t p, size_t n) {
 #define ORDERED                          \
   if (Result r = ordered()) return r;    \
   if (!initialized) return NOT_INITIALIZED;
-#define NEEDS_CONTEXT ORDERED if (!current) return INVALID_CONTEXT;
+#define NEEDS_CONTEXT                                 \
+  ORDERED if (!current) return INVALID_CONTEXT;       \
+  if (current->lost) return current->lost;
 // Calls that a capture does not allow: they spoil it.
 #define NOT_CAPTURING                   \
   if (capturing) {                      \
@@ -203,7 +218,11 @@ bool allocated(uint64_t p, size_t n) {
 #define FREEING                            \
   Result failure = ordered();              \
   if (!initialized) return NOT_INITIALIZED; \
-  if (!current) return INVALID_CONTEXT;
+  if (!current) return INVALID_CONTEXT;   \
+  if (current->lost) return current->lost;
+
+// Counts objects of the context that are made, or with -1 destroyed.
+static void count_objects(int n) { counters.objects += n, current->objects += n; }
 
 API cuInit(unsigned) {
   if (int e = (int)number("CUSIM_INIT_ERROR", 0)) return e;
@@ -239,6 +258,7 @@ API cuDeviceGetAttribute(int *v, int a, int) {
   ORDERED switch (a) {
   case 16: return *v = 1, OK;         // multiprocessors
   case 13: return *v = 1000000, OK;   // clock, kHz
+  case 20: return *v = (int)number("CUSIM_MODE", 0), OK;
   case 36: return *v = 1000000, OK;   // memory clock, kHz
   case 37: return *v = 1024, OK;      // memory bus, bits
   case 75: return *v = (int)number("CUSIM_CAPABILITY", 80) / 10, OK;
@@ -249,13 +269,23 @@ API cuDeviceGetAttribute(int *v, int a, int) {
 
 API cuDevicePrimaryCtxRetain(Context **c, int d) {
   ORDERED if (d < 0 || d >= number("CUSIM_DEVICES", 1)) return INVALID_DEVICE;
+  if (number("CUSIM_MODE", 0) == 2) return DEVICE_UNAVAILABLE;
   contexts[d].device = d, contexts[d].retained++, counters.objects++;
   return *c = &contexts[d], OK;
 }
 API cuDevicePrimaryCtxRelease_v2(int d) {
   Result failure = ordered();
   if (!contexts[d].retained) return INVALID_CONTEXT;
-  contexts[d].retained--, counters.objects--;
+  counters.objects--;
+  if (--contexts[d].retained || !contexts[d].lost) return failure;
+  // What a lost context held goes with it, as with any; others have been
+  // emptied before, which is what tests look at.
+  std::lock_guard<std::mutex> lock(memory_mutex);
+  for (auto it = memory.begin(); it != memory.end();)
+    if (it->second.device == d) munmap(it->second.pages, it->second.mapped), it = memory.erase(it);
+    else ++it;
+  counters.objects -= contexts[d].objects, contexts[d].objects = 0;
+  contexts[d].lost = OK;
   return failure;
 }
 API cuCtxSetCurrent(Context *c) {
@@ -313,15 +343,28 @@ API cuMemsetD32_v2(uint64_t to, unsigned x, size_t n) {
   return OK;
 }
 
-API cuModuleLoadData(Module **m, const void *image) {
+// options 5 and 6 are where the compiler's words go, and how many fit.
+API cuModuleLoadDataEx(Module **m, const void *image, unsigned n, int *options, void **values) {
   NEEDS_CONTEXT const char *s = (const char *)image;
+  std::string refusal = setting("CUSIM_REFUSE");
+  if (!refusal.empty()) {
+    char *log = nullptr;
+    size_t size = 0;
+    for (unsigned i = 0; i < n; i++) {
+      if (options[i] == 5) log = (char *)values[i];
+      if (options[i] == 6) size = (size_t)values[i];
+    }
+    if (log) snprintf(log, size, "%s", refusal.c_str());
+    return INVALID_PTX;
+  }
   if (!strstr(s, ".version 7.0") || !strstr(s, ".target sm_80")) return INVALID_IMAGE;
-  counters.objects++;
+  count_objects(1);
   return *m = new Module{s}, OK;
 }
+API cuModuleLoadData(Module **m, const void *image) { return cuModuleLoadDataEx(m, image, 0, nullptr, nullptr); }
 API cuModuleUnload(Module *m) {
   FREEING delete m;
-  counters.objects--;
+  count_objects(-1);
   return failure;
 }
 API cuModuleGetFunction(Kernel **k, Module *m, const char *name) {
@@ -355,13 +398,13 @@ API cuLaunchKernel(Kernel *k, unsigned gx, unsigned gy, unsigned gz, unsigned bx
 
 API cuStreamCreate(Stream **s, unsigned flags) {
   NEEDS_CONTEXT NOT_CAPTURING if (flags > 1) return INVALID_VALUE;
-  counters.objects++;
+  count_objects(1);
   return *s = new Stream{flags, current->device}, OK;
 }
 API cuStreamDestroy_v2(Stream *s) {
   FREEING if (!s || s->captured) return INVALID_HANDLE;
   delete s;
-  counters.objects--;
+  count_objects(-1);
   return failure;
 }
 // Without the flag of a stream that does not wait for the legacy stream, the
@@ -370,7 +413,7 @@ API cuStreamDestroy_v2(Stream *s) {
 API cuStreamBeginCapture_v2(Stream *s, int mode) {
   NEEDS_CONTEXT NOT_CAPTURING if (!s || s->captured || s->flags != 1 || mode != 1) return ILLEGAL_STATE;
   s->captured = new Graph{s->device, {}}, s->invalid = false, capturing = s;
-  counters.objects++;
+  count_objects(1);
   return OK;
 }
 API cuStreamEndCapture(Stream *s, Graph **g) {
@@ -381,7 +424,7 @@ API cuStreamEndCapture(Stream *s, Graph **g) {
   capturing = nullptr;
   if (failure || s->invalid) {
     delete s->captured;
-    counters.objects--;
+    count_objects(-1);
   } else {
     *g = s->captured;
   }
@@ -390,12 +433,12 @@ API cuStreamEndCapture(Stream *s, Graph **g) {
 }
 API cuGraphDestroy(Graph *g) {
   FREEING delete g;
-  counters.objects--;
+  count_objects(-1);
   return failure;
 }
 API cuGraphInstantiate_v2(Graph **exec, Graph *g, void **, char *, size_t) {
   NEEDS_CONTEXT NOT_CAPTURING if (!g || g->nodes.empty()) return INVALID_VALUE;
-  counters.objects++;
+  count_objects(1);
   return *exec = new Graph(*g), OK;
 }
 API cuGraphExecDestroy(Graph *exec) { return cuGraphDestroy(exec); }
@@ -416,12 +459,12 @@ API cuGraphLaunch(Graph *exec, Stream *stream) {
 }
 
 API cuEventCreate(Event **e, unsigned) {
-  NEEDS_CONTEXT counters.objects++;
+  NEEDS_CONTEXT count_objects(1);
   return *e = new Event, OK;
 }
 API cuEventDestroy_v2(Event *e) {
   FREEING delete e;
-  counters.objects--;
+  count_objects(-1);
   return failure;
 }
 API cuEventRecord(Event *e, void *) {
