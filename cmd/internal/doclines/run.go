@@ -2,6 +2,7 @@ package doclines
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"os"
@@ -167,8 +168,8 @@ func (s *Suite) names(t *testing.T, l Line) {
 		if name, ok := strings.CutPrefix(w, "--"); ok {
 			name, _, whole := strings.Cut(name, "=")
 			f := c.Flags().Lookup(name)
-			if f == nil {
-				f = c.InheritedFlags().Lookup(name)
+			if f == nil { // of this command and those below it, or of one above
+				f = cmp.Or(c.PersistentFlags().Lookup(name), c.InheritedFlags().Lookup(name))
 			}
 			switch {
 			case f != nil:
