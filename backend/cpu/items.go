@@ -60,10 +60,22 @@ func shareItems(units, block, words, members int, together bool, besides int) (i
 		loads[m] += it.size()
 	}
 	for _, p := range parts {
-		items = append(items, p...)
+		from := len(items)
+		for _, it := range p {
+			if k := len(items) - 1; k >= from && items[k].meets(&it) && it.unit1-items[k].unit0 <= 2*block {
+				items[k].unit1 = it.unit1
+				continue
+			}
+			items = append(items, it)
+		}
 		bounds = append(bounds, len(items))
 	}
 	return items, bounds
+}
+
+// meets reports whether other has the same words and the units that come next.
+func (it *item) meets(other *item) bool {
+	return it.word0 == other.word0 && it.word1 == other.word1 && it.unit1 == other.unit0
 }
 
 // size is the number of units times words.

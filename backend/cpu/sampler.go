@@ -68,6 +68,12 @@ type step struct {
 	// Any units, by row, otherwise.
 	list []int32
 
+	own sharing // of weights, or of the list
+	*sharing
+}
+
+// sharing cuts a step into items.
+type sharing struct {
 	items  []item
 	bounds []int // where each member's part of the items ends
 }
@@ -77,7 +83,8 @@ type step struct {
 type otherForm struct {
 	kernel  *gibbs.Kernel
 	weights *gibbs.Weights // nil before it has paid
-	gain    float64        // cycles that it would save in a half step
+	sharing sharing
+	gain    float64 // cycles that it would save in a half step
 	saved   float64        // cycles that it would have saved since it began to pay
 }
 
@@ -91,7 +98,7 @@ func (st *step) form(b *Backend) (*gibbs.Kernel, *gibbs.Weights) {
 
 // reset returns to the weights themselves, which have changed.
 func (st *step) reset(b *Backend) {
-	st.other, st.others = nil, st.others[:0]
+	st.other, st.others, st.sharing = nil, st.others[:0], &st.own
 	for _, k := range []*gibbs.Kernel{b.gibbs.Few(), b.gibbs.Still()} {
 		if k != nil {
 			st.others = append(st.others, otherForm{kernel: k})
@@ -115,7 +122,7 @@ func (s *sampler) look(sweeps int) {
 				continue
 			}
 			in, out, words := st.weights.In(), st.weights.Out(), min(s.words, itemWords)
-			st.other = nil
+			st.other, st.sharing = nil, &st.own
 			for i := range st.others {
 				f := &st.others[i]
 				f.gain = 0
@@ -129,9 +136,10 @@ func (s *sampler) look(sweeps int) {
 				f.saved = max(0, f.saved+f.gain*float64(sweeps)*float64(s.words)/float64(words))
 				if f.weights == nil && f.saved > gibbs.ConvertCycles(in, out) {
 					f.weights = f.kernel.Convert(st.weights)
+					f.sharing = s.share(st.layer, f.kernel)
 				}
 				if f.weights != nil && f.gain > 0 && (st.other == nil || f.gain > st.other.gain) {
-					st.other = f
+					st.other, st.sharing = f, &f.sharing
 				}
 			}
 		}
@@ -261,8 +269,11 @@ func (s *sampler) plan(n *spin.Network, colors [][]int32) {
 		}
 		if len(list) > 0 {
 			st := step{list: list}
-			st.items, st.bounds = shareItems(len(list), 64, s.words, s.b.team.size, false, 0)
+			st.own.items, st.own.bounds = shareItems(len(list), 64, s.words, s.b.team.size, false, 0)
 			steps = append(steps, st)
+		}
+		for k := range steps {
+			steps[k].sharing = &steps[k].own
 		}
 		s.steps = append(s.steps, steps)
 	}
@@ -284,17 +295,7 @@ func (s *sampler) fieldsOf(member, units int) []int32 {
 }
 
 func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
-	st := step{layer: layer, blocks: heard}
-	st.items, st.bounds = shareItems(n.Layers[layer], gibbs.UnitBlock, s.words, s.b.team.size, false, 0)
-	first := int32(s.first[layer])
-	for i := range st.items {
-		it := &st.items[i]
-		for _, r := range s.clamped {
-			if r >= first+int32(it.unit0) && r < first+int32(it.unit1) {
-				it.clamped = append(it.clamped, r)
-			}
-		}
-	}
+	st := step{layer: layer, blocks: heard, own: s.share(layer, s.b.gibbs)}
 	in := 0
 	for _, k := range heard {
 		from := n.Blocks[k].A + n.Blocks[k].B - layer
@@ -304,6 +305,21 @@ func (s *sampler) denseStep(n *spin.Network, layer int, heard []int) step {
 	}
 	st.weights = s.b.gibbs.NewWeights(in, n.Layers[layer])
 	return st
+}
+
+// share cuts a half step of a whole layer into items for a kernel.
+func (s *sampler) share(layer int, k *gibbs.Kernel) (x sharing) {
+	x.items, x.bounds = shareItems(s.shape.Layers[layer], k.Block(), s.words, s.b.team.size, false, 0)
+	first := int32(s.first[layer])
+	for i := range x.items {
+		it := &x.items[i]
+		for _, r := range s.clamped {
+			if r >= first+int32(it.unit0) && r < first+int32(it.unit1) {
+				it.clamped = append(it.clamped, r)
+			}
+		}
+	}
+	return x
 }
 
 // load packs the weights of n for every step.

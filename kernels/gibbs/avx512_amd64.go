@@ -37,6 +37,8 @@ func (p avx512) slab() int { return p.units }
 
 func (p avx512) meanBlock() int { return p.units }
 
+func (avx512) skips() bool { return true }
+
 func (avx512) chunk(int) int { return chunk512 }
 
 func (avx512) newWeights(w *Weights) {
@@ -276,7 +278,7 @@ func (p avx512) sums(w *Weights, sc *Scratch, u, words int) {
 	for g := 0; g < groups; g += size {
 		block := sc.active[g:min(g+size, groups)]
 		count := len(block)
-		index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256])) }
+		index := func(word int) *uint32 { return (*uint32)(unsafe.Pointer(&sc.index[((sc.skip+word)*groups+g)*256])) }
 		for v := u; v < u1; v += unitBlock5 {
 			acc, start := sc.acc[(v-u)*64:], &w.offset[v]
 			if g > 0 {
@@ -299,8 +301,8 @@ func (p avx512) sums(w *Weights, sc *Scratch, u, words int) {
 				i = j
 			}
 			for word := 0; word < words; {
-				first, n := word, sc.vectors[word]
-				for word < words && sc.vectors[word] == n {
+				first, n := word, sc.vectors[sc.skip+word]
+				for word < words && sc.vectors[sc.skip+word] == n {
 					word++
 				}
 				to, from := &acc[first*p.units*64], index(first)
@@ -368,7 +370,7 @@ func (p avx512) accept(s *Step, sc *Scratch, u, u1, w0, w1 int) {
 	for w := w0; w < w1; w++ {
 		sc.draw512(&sc.random[0], s.Chain0+uint32(64*w), groups)
 		acc := sc.acc[(w-w0)*p.units*64:]
-		ties := sc.accept512(&s.Rule, &s.Out.Bits[u*s.Out.Stride+w], &acc[0], &sc.random[0], u1-u, 8*s.Out.Stride, 256, 128, w-w0, 0)
+		ties := sc.accept512(&s.Rule, &s.Out.Bits[u*s.Out.Stride+w], &acc[0], &sc.random[0], u1-u, 8*s.Out.Stride, 256, 128, sc.skip+w-w0, 0)
 		for _, t := range ties {
 			j, h := int(uint32(t)>>1), int(t&1)
 			out := &s.Out.Bits[(u+j)*s.Out.Stride+w]

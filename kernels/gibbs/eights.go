@@ -26,6 +26,7 @@ const (
 
 func (eights) meanBlock() int { return 8 }
 func (eights) slab() int      { return 8 }
+func (eights) skips() bool    { return false }
 func (eights) chunk(int) int  { return chunk8 }
 
 func (eights) newWeights(w *Weights) { newRows8(w, group6) }

@@ -56,6 +56,8 @@ type fewScratch struct {
 
 func (fewPath) meanBlock() int { return fewUnits }
 
+func (fewPath) skips() bool { return false } // a chain without inputs that are up may have no list
+
 func (fewPath) newWeights(w *Weights) {
 	w.inPad = (w.in + fewUnits) / fewUnits * fewUnits // at least one row more, of zeros
 	blocks := (w.out + fewUnits - 1) / fewUnits

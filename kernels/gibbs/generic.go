@@ -24,6 +24,7 @@ const (
 
 func (generic) meanBlock() int { return 8 }
 func (generic) slab() int      { return 8 }
+func (generic) skips() bool    { return false }
 func (generic) chunk(int) int  { return genericChunk }
 
 func (generic) newWeights(w *Weights) { newRows8(w, genericGroup*genericGroups) }

@@ -182,7 +182,7 @@ func TestStepRanges(t *testing.T) {
 		sc := NewScratch()
 		p := newProblem(r, shape{[]int{23}, 177, 211}, 1<<22)
 		p.pack(k)
-		for _, u := range [][2]int{{0, 80}, {80, 160}, {80, 177}, {160, 177}, {0, 0}} {
+		for _, u := range [][2]int{{0, k.Block()}, {k.Block(), 160}, {80, 160}, {80, 177}, {177 / k.Block() * k.Block(), 177}, {0, 0}} {
 			for _, w := range [][2]int{{0, 1}, {1, 3}, {2, 4}, {3, 4}, {2, 2}} {
 				p.step.Unit0, p.step.Unit1, p.step.Word0, p.step.Word1 = u[0], u[1], w[0], w[1]
 				p.check(t, k, sc, fmt.Sprint("units ", u, " words ", w))
@@ -197,7 +197,7 @@ func TestStepEpoch(t *testing.T) {
 	eachLevel(t, func(t *testing.T, k *Kernel) {
 		r := rand.New(rand.NewPCG(33, 34))
 		sc := NewScratch()
-		p := newProblem(r, shape{[]int{23}, 177, 300}, 1<<22)
+		p := newProblem(r, shape{[]int{23}, 177, 290}, 1<<22)
 		for range p.step.Chains {
 			p.step.Betas = append(p.step.Betas, betaOf(t, temperatures[r.IntN(len(temperatures))]))
 		}
@@ -223,6 +223,40 @@ func TestStepEpoch(t *testing.T) {
 		for i, x := range p.step.Out.Bits {
 			if x != want[i] {
 				t.Fatalf("unit %d word %d is %016x, want %016x", i/p.step.Out.Stride, i%p.step.Out.Stride, x, want[i])
+			}
+		}
+	})
+}
+
+// Calls of one Epoch for some of the words that the first was for are the half
+// step, in any order.
+func TestStepEpochWords(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Kernel) {
+		r := rand.New(rand.NewPCG(35, 36))
+		sc := NewScratch()
+		for _, chains := range []int{290, 310, 1101} {
+			p := newProblem(r, shape{[]int{23}, 177, chains}, 1<<22)
+			for range p.step.Chains {
+				p.step.Betas = append(p.step.Betas, betaOf(t, temperatures[r.IntN(len(temperatures))]))
+			}
+			p.pack(k)
+			want := p.want()
+			p.step.Epoch = uint64(chains)
+			part := func(u0, u1, w0, w1 int) {
+				p.step.Unit0, p.step.Unit1, p.step.Word0, p.step.Word1 = u0, u1, w0, w1
+				k.Step(&p.step, sc)
+			}
+			words := (chains + 63) / 64
+			part(80, 160, 0, words)
+			for _, u := range []int{160, 0} {
+				for _, w := range [][2]int{{1, 3}, {0, 1}, {words - 1, words}, {4, words - 1}, {3, 4}} {
+					part(u, min(u+80, 177), w[0], w[1])
+				}
+			}
+			for i, x := range p.step.Out.Bits {
+				if x != want[i] {
+					t.Fatalf("%d chains: unit %d word %d is %016x, want %016x", chains, i/p.step.Out.Stride, i%p.step.Out.Stride, x, want[i])
+				}
 			}
 		}
 	})

@@ -8,8 +8,8 @@ import (
 	"kadanoff/spin/philox"
 )
 
-// UnitBlock is the granularity of unit ranges: work on the units of one layer
-// may be split between threads at multiples of UnitBlock.
+// UnitBlock is a granularity of unit ranges that every kernel takes: work on the
+// units of one layer may be split between threads at multiples of UnitBlock.
 const UnitBlock = 80
 
 // Rows is a ±1 matrix as bit rows: row i is Bits[i·Stride:], one bit a chain,
@@ -63,12 +63,12 @@ type Step struct {
 	In      []Rows // the layers that are heard, one after the other along the weights' inputs
 	Out     Rows   // receives the spins; row u is unit u. Fields and Means leave it alone
 
-	Unit0, Unit1 int // Unit0 a multiple of UnitBlock, Unit1 one too or the number of units
+	Unit0, Unit1 int // Unit0 a multiple of the kernel's Block, Unit1 one too or the number of units
 	Word0, Word1 int
 
 	// Epoch, when not zero, promises that the input rows and the Rule are
 	// those of every other call with this Epoch: a Scratch that holds what was
-	// made of them for the same words uses it again. Cutting a half step into
+	// made of them for these words uses it again. Cutting a half step into
 	// many small calls then costs nothing.
 	Epoch uint64
 }
@@ -98,6 +98,10 @@ type Kernel struct {
 
 // Level returns the instruction set of the path.
 func (k *Kernel) Level() isa.Level { return k.level }
+
+// Block is the granularity of ranges of units of the kernel's half steps, a
+// divisor of UnitBlock and a multiple of eight.
+func (k *Kernel) Block() int { return k.path.slab() }
 
 // part is words [w0, w1) of a step's input rows.
 type part struct {
@@ -131,6 +135,9 @@ type path interface {
 	// begin makes the indices of the parts' words from their input rows, one
 	// part after the other, and prepares for draws of the last.
 	begin(sc *Scratch, parts []part)
+	// skips reports whether sums and accept find the words from any on, Scratch.skip
+	// after the first, in what begin has made.
+	skips() bool
 	// sums makes the fields of units [u, u+slab) from them.
 	sums(w *Weights, sc *Scratch, u, words int)
 	// mix interpolates the fields of units [u, u+slab).
@@ -237,7 +244,13 @@ func (k *Kernel) each(s *Step, sc *Scratch, use func(u, u1, w0, w1 int)) {
 	}
 	for w0 := s.Word0; w0 < s.Word1; w0 += chunk {
 		w1 := min(s.Word1, w0+chunk)
-		if held := (indexed{k, s.Epoch, 0, w0, w1}); s.Epoch == 0 || held != sc.held {
+		held := indexed{k, s.Epoch, 0, w0, w1}
+		sc.skip = 0
+		switch {
+		case s.Epoch != 0 && held == sc.held:
+		case s.Epoch != 0 && k.path.skips() && sc.held.covers(&held):
+			sc.skip = w0 - sc.held.w0
+		default:
 			sc.parts[0] = part{s, w0, w1}
 			k.path.begin(sc, sc.parts[:1])
 			sc.held = held
@@ -284,8 +297,8 @@ func (k *Kernel) List(s *ListStep, sc *Scratch) {
 func (s *Step) check() {
 	w := s.Weights
 	s.Rule.check(s.Word0, s.Word1, w.out)
-	if s.Unit0 < 0 || s.Unit0 > s.Unit1 || s.Unit1 > w.out || s.Unit0%UnitBlock != 0 || (s.Unit1%UnitBlock != 0 && s.Unit1 != w.out) {
-		panic(fmt.Sprintf("gibbs: units [%d, %d) of %d do not lie at multiples of %d", s.Unit0, s.Unit1, w.out, UnitBlock))
+	if b := w.path.slab(); s.Unit0 < 0 || s.Unit0 > s.Unit1 || s.Unit1 > w.out || s.Unit0%b != 0 || (s.Unit1%b != 0 && s.Unit1 != w.out) {
+		panic(fmt.Sprintf("gibbs: units [%d, %d) of %d do not lie at multiples of %d", s.Unit0, s.Unit1, w.out, b))
 	}
 	n := 0
 	for _, r := range s.In {

@@ -7,6 +7,7 @@ import "unsafe"
 type Scratch struct {
 	index  []byte   // indices of a chunk, in the path's layout
 	held   indexed  // what index holds
+	skip   int      // words of it before those of the step in progress
 	parts  [2]part  // what it was made of
 	plain  Step     // a step with an edit
 	acc    []int32  // fields of a slab over a chunk
@@ -29,6 +30,12 @@ type indexed struct {
 	epoch  uint64
 	before int // words of another step before them
 	w0, w1 int
+}
+
+// covers reports whether what is held has the words of another step of the same
+// kernel and epoch.
+func (x *indexed) covers(y *indexed) bool {
+	return x.kernel == y.kernel && x.epoch == y.epoch && x.before == 0 && x.w0 <= y.w0 && y.w1 <= x.w1
 }
 
 // NewScratch returns an empty Scratch.

@@ -124,14 +124,15 @@ func (p sixteenPath) sums(w *Weights, sc *Scratch, u, words int) {
 	groups := len(sc.active)
 	sc.acc = grow(sc.acc, words*p.units*64)
 	for word := 0; word < words; word += 2 {
-		vectors := sc.vectors[word]
+		each := sc.vectors[sc.skip+word:]
+		vectors := each[0]
 		pair := word+1 < words && vectors == 4
 		if pair {
-			vectors += sc.vectors[word+1]
+			vectors += each[1]
 		}
 		p.sumsOf(w, sc, u, word, vectors, groups)
 		if word+1 < words && !pair {
-			p.sumsOf(w, sc, u, word+1, sc.vectors[word+1], groups)
+			p.sumsOf(w, sc, u, word+1, each[1], groups)
 		}
 	}
 }
@@ -142,7 +143,7 @@ func (p sixteenPath) sumsOf(w *Weights, sc *Scratch, u, word, vectors, groups in
 	u1 := min(u+p.units, w.out)
 	for g := 0; g < groups; g += sixteenGroups {
 		n := min(sixteenGroups, groups-g)
-		index := (*uint32)(unsafe.Pointer(&sc.index[(word*groups+g)*256]))
+		index := (*uint32)(unsafe.Pointer(&sc.index[((sc.skip+word)*groups+g)*256]))
 		for v := u; v < u1; v += 2 {
 			tables, fifths := p.tables(w, v, 0)
 			start := &w.offset[v]

@@ -41,6 +41,7 @@ func (k *Kernel) BothMeans(before []int32, other *Step, dst []int32, s *Step, st
 		k.path.begin(sc, sc.parts[:])
 		sc.held = held
 	}
+	sc.skip = 0
 	slab := k.path.slab()
 	for u := s.Unit0; u < s.Unit1; u += slab {
 		u1 := min(s.Unit1, u+slab)
