@@ -85,7 +85,7 @@ type otherForm struct {
 	weights *gibbs.Weights // nil before it has paid
 	sharing sharing
 	gain    float64 // cycles that it would save in a half step
-	saved   float64        // cycles that it would have saved since it began to pay
+	saved   float64 // cycles that it would have saved since it began to pay
 }
 
 // form returns the kernel and the weights that a step uses now.
