@@ -1,6 +1,10 @@
 package cpu
 
-import "slices"
+import (
+	"slices"
+
+	"kadanoff/kernels/gibbs"
+)
 
 // itemWords is how many words of 64 chains an item has at most: as many share
 // the tables of a block of weights, and a call can be stopped between items.
@@ -8,7 +12,7 @@ const itemWords = 16
 
 // shareItems cuts units × words into items, whole blocks of units over itemWords
 // words where it can, and gives every member about the same work: its items lie
-// together, and end at its bound. What is left when items of one size have been
+// together, those that meet joined up to gibbs.UnitBlock units, and end at its bound. What is left when items of one size have been
 // dealt out evenly is cut up further along its words, unless these are to stay
 // together. The first member has other work besides, as much as so many units
 // times words.
@@ -62,7 +66,7 @@ func shareItems(units, block, words, members int, together bool, besides int) (i
 	for _, p := range parts {
 		from := len(items)
 		for _, it := range p {
-			if k := len(items) - 1; k >= from && items[k].meets(&it) && it.unit1-items[k].unit0 <= 2*block {
+			if k := len(items) - 1; k >= from && items[k].meets(&it) && it.unit1-items[k].unit0 <= gibbs.UnitBlock {
 				items[k].unit1 = it.unit1
 				continue
 			}

@@ -212,7 +212,7 @@ type halfItem struct {
 type planKey struct {
 	halves, word0, word1 int
 	up, together         bool
-	besides              int
+	besides, block       int
 }
 
 // planOf shares half steps among the members, the first of which has other work
@@ -223,7 +223,7 @@ func (t *trainer) planOf(halves []half, besides int) *plan {
 	if together {
 		besides = besides * (x.word1 - x.word0) / (x.word1 - x.word0 + x.beside.word1 - x.beside.word0)
 	}
-	key := planKey{len(halves), x.word0, last.word1, x.up, together, besides}
+	key := planKey{len(halves), x.word0, last.word1, x.up, together, besides, t.kernel.Block()}
 	if p := t.plans[key]; p != nil {
 		return p
 	}
@@ -237,7 +237,7 @@ func (t *trainer) planOf(halves []half, besides int) *plan {
 	}
 	for k := range halves {
 		x, from := &halves[k], 0
-		items, bounds := shareItems(units, gibbs.UnitBlock, x.word1-x.word0, len(parts), together, besides)
+		items, bounds := shareItems(units, key.block, x.word1-x.word0, len(parts), together, besides)
 		for m, to := range bounds {
 			for _, it := range items[from:to] {
 				it.word0, it.word1 = it.word0+x.word0, it.word1+x.word0
@@ -621,7 +621,7 @@ func (t *trainer) productAt(ctx context.Context, shift, rows, chains, minus, wor
 	}
 	// Every item turns its rows about first: one for each member, and more only
 	// where it would not end soon.
-	n, size, block := t.b.team.size, (rows+63)&^63, k.MeanBlock()
+	n, size, block := t.b.team.size, (rows+63)&^63, k.Block()
 	for size > 64 && float64(size)*float64((t.h+n-1)/n)*float64(chains) > 1<<31 {
 		size = (size/2 + 63) &^ 63
 	}

@@ -35,7 +35,7 @@ var hasPopcnt512 = isa.HasFeature(cpuid.AVX512VPOPCNTDQ)
 
 func (p avx512) slab() int { return p.units }
 
-func (p avx512) meanBlock() int { return p.units }
+func (p avx512) block() int { return p.units }
 
 func (avx512) skips() bool { return true }
 
@@ -265,12 +265,11 @@ func vectors(chains, word int) int {
 // accStep returns the bytes from the fields of one word to the next.
 func (p avx512) accStep() int { return 4 * 64 * p.units }
 
-func (p avx512) sums(w *Weights, sc *Scratch, u, words int) {
+func (p avx512) sums(w *Weights, sc *Scratch, u, u1, words int) {
 	groups := len(sc.active)
 	sc.acc = grow(sc.acc, words*p.units*64)
 	sc.table = grow(sc.table, groupBlock5*unitBlock5*128)
 	table := (*int32)(unsafe.Pointer(&sc.table[0]))
-	u1 := min(u+p.units, w.out)
 	// A block of groups serves all units of the slab before the next one, so
 	// that its indices stay in L2.
 	blocks := (groups + groupBlock5 - 1) / groupBlock5

@@ -24,10 +24,10 @@ const (
 	chunk8      = 16 // words treated at a time
 )
 
-func (eights) meanBlock() int { return 8 }
-func (eights) slab() int      { return 8 }
-func (eights) skips() bool    { return false }
-func (eights) chunk(int) int  { return chunk8 }
+func (eights) block() int    { return 8 }
+func (eights) slab() int     { return 8 }
+func (eights) skips() bool   { return false }
+func (eights) chunk(int) int { return chunk8 }
 
 func (eights) newWeights(w *Weights) { newRows8(w, group6) }
 
@@ -166,7 +166,7 @@ func (sc *Scratch) accept8(r *Rule, out *uint32, acc *int32, random *uint16, n i
 	return sc.ties[:n]
 }
 
-func (eights) sums(w *Weights, sc *Scratch, u, n int) {
+func (eights) sums(w *Weights, sc *Scratch, u, _, n int) {
 	groups := w.inPad / group6
 	sc.acc = grow(sc.acc, n*64*8)
 	sc.table = grow(sc.table, groupBlock6*64*32)

@@ -54,7 +54,7 @@ type fewScratch struct {
 	total  [fewUnits]int32
 }
 
-func (fewPath) meanBlock() int { return fewUnits }
+func (fewPath) block() int { return fewUnits }
 
 func (fewPath) skips() bool { return false } // a chain without inputs that are up may have no list
 
@@ -239,7 +239,7 @@ func (f *fewScratch) cut(words, in int) {
 	}
 }
 
-func (p fewPath) sums(w *Weights, sc *Scratch, u, words int) {
+func (p fewPath) sums(w *Weights, sc *Scratch, u, u1, words int) {
 	f := &sc.few
 	sc.acc = grow(sc.acc, words*p.units*64)
 	sc.table = grow(sc.table, (3*fewPairs+1)*fewRow)
@@ -247,7 +247,7 @@ func (p fewPath) sums(w *Weights, sc *Scratch, u, words int) {
 	clear(sc.table[:fewRow])
 	zero := (*uint16)(unsafe.Pointer(&sc.table[0]))
 	table := (*int32)(unsafe.Pointer(&sc.table[fewRow]))
-	for v := u; v < min(u+p.units, w.out); v += fewUnits {
+	for v := u; v < u1; v += fewUnits {
 		start := &w.offset[v]
 		// Meanwhile the weights of the next block come into L2.
 		ahead := p.place(w, 0, v+fewUnits)

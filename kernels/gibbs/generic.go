@@ -22,10 +22,10 @@ const (
 	genericChunk  = 16 // words treated at a time
 )
 
-func (generic) meanBlock() int { return 8 }
-func (generic) slab() int      { return 8 }
-func (generic) skips() bool    { return false }
-func (generic) chunk(int) int  { return genericChunk }
+func (generic) block() int    { return 8 }
+func (generic) slab() int     { return 8 }
+func (generic) skips() bool   { return false }
+func (generic) chunk(int) int { return genericChunk }
 
 func (generic) newWeights(w *Weights) { newRows8(w, genericGroup*genericGroups) }
 
@@ -140,7 +140,7 @@ func pair(lo, hi int64) uint64 { return uint64(lo) + uint64(hi)<<32 }
 
 type genericTable [1 << genericGroup][4]uint64
 
-func (generic) sums(w *Weights, sc *Scratch, u, words int) {
+func (generic) sums(w *Weights, sc *Scratch, u, _, words int) {
 	n := words * 64
 	sc.words = grow(sc.words, 4*n+genericGroups*4<<genericGroup)
 	acc := sc.words[:4*n]

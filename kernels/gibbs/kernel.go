@@ -99,9 +99,9 @@ type Kernel struct {
 // Level returns the instruction set of the path.
 func (k *Kernel) Level() isa.Level { return k.level }
 
-// Block is the granularity of ranges of units of the kernel's half steps, a
-// divisor of UnitBlock and a multiple of eight.
-func (k *Kernel) Block() int { return k.path.slab() }
+// Block is the granularity of ranges of units of the kernel's half steps and of
+// SpinMeans, a divisor of UnitBlock and a multiple of eight.
+func (k *Kernel) Block() int { return k.path.block() }
 
 // part is words [w0, w1) of a step's input rows.
 type part struct {
@@ -124,7 +124,7 @@ func partWords(parts []part) int {
 type path interface {
 	slab() int
 	chunk(in int) int // words to treat at a time
-	meanBlock() int
+	block() int       // Kernel.Block
 
 	newWeights(w *Weights)
 	pack(w *Weights, bias []int32, blocks []Block, unit0, unit1 int)
@@ -138,8 +138,8 @@ type path interface {
 	// skips reports whether sums and accept find the words from any on, Scratch.skip
 	// after the first, in what begin has made.
 	skips() bool
-	// sums makes the fields of units [u, u+slab) from them.
-	sums(w *Weights, sc *Scratch, u, words int)
+	// sums makes the fields of units [u, u1), of one slab, from them.
+	sums(w *Weights, sc *Scratch, u, u1, words int)
 	// mix interpolates the fields of units [u, u+slab).
 	mix(s *Step, sc *Scratch, u, w0, w1 int)
 	// accept draws the spins of units [u, u1) from the fields.
@@ -256,11 +256,12 @@ func (k *Kernel) each(s *Step, sc *Scratch, use func(u, u1, w0, w1 int)) {
 			sc.held = held
 		}
 		for u := s.Unit0; u < s.Unit1; u += slab {
-			k.path.sums(s.Weights, sc, u, w1-w0)
+			u1 := min(s.Unit1, u+slab)
+			k.path.sums(s.Weights, sc, u, u1, w1-w0)
 			if s.Mix.On {
 				k.path.mix(s, sc, u, w0, w1)
 			}
-			use(u, min(s.Unit1, u+slab), w0, w1)
+			use(u, u1, w0, w1)
 		}
 	}
 }
@@ -297,7 +298,7 @@ func (k *Kernel) List(s *ListStep, sc *Scratch) {
 func (s *Step) check() {
 	w := s.Weights
 	s.Rule.check(s.Word0, s.Word1, w.out)
-	if b := w.path.slab(); s.Unit0 < 0 || s.Unit0 > s.Unit1 || s.Unit1 > w.out || s.Unit0%b != 0 || (s.Unit1%b != 0 && s.Unit1 != w.out) {
+	if b := w.path.block(); s.Unit0 < 0 || s.Unit0 > s.Unit1 || s.Unit1 > w.out || s.Unit0%b != 0 || (s.Unit1%b != 0 && s.Unit1 != w.out) {
 		panic(fmt.Sprintf("gibbs: units [%d, %d) of %d do not lie at multiples of %d", s.Unit0, s.Unit1, w.out, b))
 	}
 	n := 0

@@ -61,19 +61,16 @@ func RowCounts(dst []int64, s Rows, w0, w1, chains int) {
 	}
 }
 
-// MeanBlock is the granularity of the ranges of units of SpinMeans.
-func (k *Kernel) MeanBlock() int { return k.path.meanBlock() }
-
 // SpinMeans writes Σ_c ±v[i][c]·m[a·mStride + c] to dst[i·stride + a] for all
 // rows i of v and the units a of [a0, a1), summed over the chains
 // [64·w0, min(64·w1, chains)), at most MaxMeanChains of them; the sign is that
 // of the chains before minus, and the other one from there on. m is what Means
-// writes, indexed by chain from 0. a0 is a multiple of MeanBlock, and so is a1
+// writes, indexed by chain from 0. a0 is a multiple of Block, and so is a1
 // unless it is the last unit.
 func (k *Kernel) SpinMeans(dst []int32, stride int, v Rows, m []int32, mStride, a0, a1, w0, w1, chains, minus int, sc *Scratch) {
 	n := checkWords(w0, w1, chains)
 	minus = min(max(0, minus-64*w0), n)
-	if n > MaxMeanChains || a0 < 0 || a0 > a1 || a0%k.MeanBlock() != 0 {
+	if n > MaxMeanChains || a0 < 0 || a0 > a1 || a0%k.Block() != 0 {
 		panic(fmt.Sprintf("gibbs: means of units [%d, %d) over %d chains", a0, a1, n))
 	}
 	checkRows("v", v, v.N, w1)

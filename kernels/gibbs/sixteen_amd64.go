@@ -120,7 +120,7 @@ var sums16 = [9]func(acc, tables, fifths, active *int32, groups int, index *uint
 	2: sums16x2AVX512, 3: sums16x3AVX512, 4: sums16x4AVX512, 6: sums16x6AVX512, 7: sums16x7AVX512, 8: sums16x8AVX512,
 }
 
-func (p sixteenPath) sums(w *Weights, sc *Scratch, u, words int) {
+func (p sixteenPath) sums(w *Weights, sc *Scratch, u, u1, words int) {
 	groups := len(sc.active)
 	sc.acc = grow(sc.acc, words*p.units*64)
 	for word := 0; word < words; word += 2 {
@@ -130,17 +130,16 @@ func (p sixteenPath) sums(w *Weights, sc *Scratch, u, words int) {
 		if pair {
 			vectors += each[1]
 		}
-		p.sumsOf(w, sc, u, word, vectors, groups)
+		p.sumsOf(w, sc, u, u1, word, vectors, groups)
 		if word+1 < words && !pair {
-			p.sumsOf(w, sc, u, word+1, each[1], groups)
+			p.sumsOf(w, sc, u, u1, word+1, each[1], groups)
 		}
 	}
 }
 
 // sumsOf is sums of one or two words, from the first one on.
-func (p sixteenPath) sumsOf(w *Weights, sc *Scratch, u, word, vectors, groups int) {
+func (p sixteenPath) sumsOf(w *Weights, sc *Scratch, u, u1, word, vectors, groups int) {
 	acc, kernel := sc.acc[word*p.units*64:], sums16[vectors]
-	u1 := min(u+p.units, w.out)
 	for g := 0; g < groups; g += sixteenGroups {
 		n := min(sixteenGroups, groups-g)
 		index := (*uint32)(unsafe.Pointer(&sc.index[((sc.skip+word)*groups+g)*256]))

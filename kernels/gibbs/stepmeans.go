@@ -45,7 +45,7 @@ func (k *Kernel) BothMeans(before []int32, other *Step, dst []int32, s *Step, st
 	slab := k.path.slab()
 	for u := s.Unit0; u < s.Unit1; u += slab {
 		u1 := min(s.Unit1, u+slab)
-		k.path.sums(s.Weights, sc, u, first+n)
+		k.path.sums(s.Weights, sc, u, u1, first+n)
 		k.storeMeans(before, stride, other, sc, u, u1, other.Word0, other.Word1)
 		all := sc.acc
 		sc.acc = all[first*slab*64:] // every path has the fields of a word after those of the one before
