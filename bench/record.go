@@ -75,6 +75,7 @@ type Record struct {
 	RatioMedian float64  `json:"ratio_median"` // MedianS/OursMedianS
 	OtherCores  *float64 `json:"other_cores"`  // that other processes kept busy meanwhile, where the system tells
 	Noisy       bool     `json:"noisy"`        // distrust the times
+	Data        string   `json:"data"`         // what was trained on, if anything
 	Compared    string   `json:"compared"`     // what of both was compared
 	Note        string   `json:"note"`
 
@@ -157,6 +158,7 @@ func (r Record) MarshalJSON() ([]byte, error) {
 			RatioMedian finite    `json:"ratio_median"`
 			OtherCores  *float64  `json:"other_cores,omitempty"`
 			Noisy       bool      `json:"noisy"`
+			Data        string    `json:"data,omitempty"`
 			Compared    string    `json:"compared"`
 			Seed        uint64    `json:"seed"`
 			Exact       finite    `json:"exact"`
@@ -166,7 +168,7 @@ func (r Record) MarshalJSON() ([]byte, error) {
 			Pass        bool      `json:"pass"`
 			SamplesS    []float64 `json:"samples_s,omitempty"`
 		}{w, r.Unit, finite(r.MinS), finite(r.MedianS), r.Repeats, finite(r.OursMinS), finite(r.OursMedianS),
-			finite(r.Ratio), finite(r.RatioMedian), r.OtherCores, r.Noisy, r.Compared,
+			finite(r.Ratio), finite(r.RatioMedian), r.OtherCores, r.Noisy, r.Data, r.Compared,
 			r.Seed, finite(r.Exact), finite(r.Measured), finite(r.Error), finite(r.Limit), r.Pass, r.SamplesS})
 	}
 	return nil, fmt.Errorf("record %q is of kind %q, want %s", r.Name, r.Kind, kinds)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kadanoff/bench/peers"
+	"kadanoff/model/data"
 	"kadanoff/model/npy"
 )
 
@@ -37,6 +38,7 @@ type RivalCase struct {
 type Rival struct {
 	Ours     *Work // one time is one Unit
 	Problem  peers.Problem
+	Data     string // what was trained on, if anything
 	Compared string // what Compare compares
 	// Compare holds a peer's result against what is right: an exact value or
 	// ours.
@@ -45,16 +47,22 @@ type Rival struct {
 	Check func(ctx context.Context) (Result, error)
 }
 
-// Rivalries returns all kinds of work, in the order in which they run.
-func Rivalries() []Rivalry {
+// Rivalries returns all kinds of work, in the order in which they run. Training
+// and annealing take d, which CheckTrainingData takes, in place of synthetic
+// handwriting, unless it is nil.
+func Rivalries(d *data.Set) []Rivalry {
+	models := handwriting
+	if d != nil {
+		models = &trainedModels{set: d}
+	}
 	return []Rivalry{
 		gibbsRivalry(),
-		trainingRivalry(),
+		trainingRivalry(models),
 		enumerationRivalry(),
 		rbmRivalry(),
 		latticeRivalry(),
 		rootsRivalry(),
-		annealingRivalry(),
+		annealingRivalry(models),
 	}
 }
 
@@ -279,7 +287,7 @@ func (c *RivalCase) finish(ctx context.Context, p *RivalPlan, t *Target, r *Riva
 		return Record{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
 	rec := w.record(t, c.Name)
-	rec.Unit, rec.Compared = c.Unit, r.Compared
+	rec.Unit, rec.Data, rec.Compared = c.Unit, r.Data, r.Compared
 	rec.MinS, rec.MedianS = slices.Min(work.seconds), median(slices.Clone(work.seconds))
 	rec.Repeats, rec.SamplesS = len(work.seconds), work.seconds
 	rec.OursMinS, rec.OursMedianS = slices.Min(ours.seconds), median(slices.Clone(ours.seconds))

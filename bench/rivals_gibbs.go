@@ -9,7 +9,6 @@ import (
 	"kadanoff/backend"
 	"kadanoff/bench/peers"
 	"kadanoff/spin"
-	"kadanoff/train"
 )
 
 // binaryRBM is an RBM of {0,1} units, as peers have it, and the same one of ±1
@@ -65,13 +64,13 @@ func (m *binaryRBM) spins() (net *spin.Net[float32], shift float64) {
 	return spin.RBM(m.visible, m.hidden, w, b, c), shift
 }
 
-// put gives the model to the workers.
-func (m *binaryRBM) put(p *problem) {
+// put gives the model to the workers, in arrays whose names begin with prefix.
+func (m *binaryRBM) put(p *problem, prefix string) {
 	p.number("visible", float64(m.visible))
 	p.number("hidden", float64(m.hidden))
-	put(p, "w", m.w, m.visible, m.hidden)
-	put(p, "b", m.b, m.visible)
-	put(p, "c", m.c, m.hidden)
+	put(p, prefix+"w", m.w, m.visible, m.hidden)
+	put(p, prefix+"b", m.b, m.visible)
+	put(p, prefix+"c", m.c, m.hidden)
 }
 
 // gibbsRivalry is block Gibbs sampling.
@@ -106,7 +105,7 @@ func (c gibbsCase) rival(t *Target, folder string) (*Rival, error) {
 	}
 	p := newProblem(folder, t)
 	p.number("chains", float64(c.chains))
-	m.put(p)
+	m.put(p, "")
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -184,190 +183,6 @@ func visibleMoments(ctx context.Context, t *Target, q *spin.Network, chains int)
 	return mean, stderr, nil
 }
 
-// trainingRivalry is an epoch of persistent contrastive divergence.
-func trainingRivalry() Rivalry {
-	r := Rivalry{Name: "train", Short: "an epoch of PCD-1, 784×500, batches of 100"}
-	for rows, size := range map[int]Size{6000: Full, 1000: Quick} {
-		r.Cases = append(r.Cases, RivalCase{
-			Name: fmt.Sprintf("train/784x500x100-%d-rows", rows), Asks: "train", Unit: "epoch", Sizes: []Size{size},
-			Prepare: func(ctx context.Context, t *Target, folder string) (*Rival, error) {
-				return trainingRival(ctx, t, folder, rows)
-			},
-		})
-	}
-	return r
-}
-
-const (
-	trainingVisible, trainingHidden, trainingBatch = 784, 500, 100
-	trainingRate                                   = 0.05 // of {0,1} units
-	// Programs that train alike have reconstruction errors this near to each
-	// other, relatively: seven times the spread between seeds, 1.4 %.
-	reconstructionLimit = 0.1
-)
-
-// patterned is a source of rows that resemble one of ten patterns, each pixel wrong with
-// probability 1/16: something to learn.
-type patterned struct {
-	rows   []uint64 // [n][stride]
-	n      int
-	order  []uint32
-	random *numbers
-}
-
-func newPatterned(n int) *patterned {
-	r := newNumbers(52)
-	p := &patterned{n: n, order: make([]uint32, n), random: r}
-	stride := p.Stride()
-	patterns := make([]uint64, 10*stride)
-	bits := func(dst []uint64, fill func() uint64) {
-		for u := range trainingVisible {
-			dst[u/64] |= fill() << (u % 64)
-		}
-	}
-	for k := range 10 {
-		bits(patterns[k*stride:][:stride], func() uint64 { return uint64((r.next() >> 30) / 3) })
-	}
-	p.rows = make([]uint64, n*stride)
-	for i := range n {
-		row := p.rows[i*stride:][:stride]
-		bits(row, func() uint64 { return uint64((r.next() >> 28) / 15) })
-		for w := range row {
-			row[w] ^= patterns[i%10*stride+w]
-		}
-		p.order[i] = uint32(i)
-	}
-	return p
-}
-
-// Rows, Width, Stride and Fill implement train.Source.
-func (p *patterned) Rows() int   { return p.n }
-func (p *patterned) Width() int  { return trainingVisible }
-func (p *patterned) Stride() int { return (trainingVisible + 63) / 64 }
-func (p *patterned) Fill(dst []uint64, i int, _ uint64) error {
-	copy(dst, p.rows[int(p.order[i])*p.Stride():][:p.Stride()])
-	return nil
-}
-
-func (p *patterned) shuffle() {
-	for i := p.n - 1; i > 0; i-- {
-		j := int(uint64(p.random.next()) * uint64(i+1) >> 32)
-		p.order[i], p.order[j] = p.order[j], p.order[i]
-	}
-}
-
-// bytes returns the rows as they are stored, one byte a pixel.
-func (p *patterned) bytes() []uint8 {
-	b := make([]uint8, 0, p.n*trainingVisible)
-	for i := range p.n {
-		for u := range trainingVisible {
-			b = append(b, uint8(p.rows[i*p.Stride()+u/64]>>(u%64)&1))
-		}
-	}
-	return b
-}
-
-func trainingRival(ctx context.Context, t *Target, folder string, rows int) (*Rival, error) {
-	m := newNumbers(53).rbm01(trainingVisible, trainingHidden, 0.02, 0)
-	data := newPatterned(rows)
-	pixels := data.bytes()
-	p := newProblem(folder, t)
-	p.number("batch", trainingBatch)
-	p.number("rate", trainingRate)
-	m.put(p)
-	put(p, "data", pixels, rows, trainingVisible)
-	if p.err != nil {
-		return nil, p.err
-	}
-	tr, err := newTrainer01(t, m)
-	if err != nil {
-		return nil, err
-	}
-	work := &Work{Close: tr.Close, Do: func(ctx context.Context, n int) error {
-		for range n {
-			if err := epoch(ctx, tr, data); err != nil {
-				return err
-			}
-		}
-		return nil
-	}}
-	ours := sync.OnceValues(func() (float64, error) {
-		fresh, err := newTrainer01(t, m)
-		if err != nil {
-			return 0, err
-		}
-		defer fresh.Close()
-		if err := epoch(ctx, fresh, data); err != nil {
-			return 0, err
-		}
-		var state backend.TrainerState
-		if err := fresh.Save(&state); err != nil {
-			return 0, err
-		}
-		return reconstruction(pixels, binaryOf(state.Model)), nil
-	})
-	return &Rival{Ours: work, Problem: p.Problem, Compared: "reconstruction error after an epoch",
-		Compare: func(_ context.Context, r *peers.Result) (Result, error) {
-			want, err := ours()
-			if err != nil {
-				return Result{}, err
-			}
-			theirs := &binaryRBM{visible: m.visible, hidden: m.hidden}
-			for name, to := range map[string]*[]float32{"w": &theirs.w, "b": &theirs.b, "c": &theirs.c} {
-				n := map[string]int{"w": len(m.w), "b": m.visible, "c": m.hidden}[name]
-				x, err := array(r, name, n)
-				if err != nil {
-					return Result{}, err
-				}
-				for _, v := range x {
-					*to = append(*to, float32(v))
-				}
-			}
-			return Result{Exact: want, Measured: reconstruction(pixels, theirs), Limit: reconstructionLimit * want}, nil
-		}}, nil
-}
-
-// newTrainer01 starts a trainer whose steps are those of plain {0,1} units.
-func newTrainer01(t *Target, m *binaryRBM) (backend.Trainer, error) {
-	net, _ := m.spins()
-	tr, err := t.Backend.NewTrainer(backend.TrainerSpec{Model: net, Algorithm: backend.PCD, K: 1, Seed: t.Seed, Chains: trainingBatch})
-	if err != nil {
-		return nil, err
-	}
-	var state backend.TrainerState
-	if err = tr.Save(&state); err == nil {
-		for _, offsets := range [][]float64{state.VisibleOffset, state.HiddenOffset} {
-			for i := range offsets {
-				offsets[i] = -1
-			}
-		}
-		err = tr.Load(&state)
-	}
-	if err != nil {
-		_ = tr.Close()
-		return nil, err
-	}
-	return tr, nil
-}
-
-// epoch trains on all rows once, in a new order.
-func epoch(ctx context.Context, tr backend.Trainer, data *patterned) error {
-	data.shuffle()
-	for from := 0; from < data.n; from += trainingBatch {
-		b, err := train.Load(data, from, from+trainingBatch, 0)
-		if err != nil {
-			return err
-		}
-		if err := tr.Gather(ctx, backend.TrainingBatch{Data: b}); err != nil {
-			return err
-		}
-		if err := tr.Update(backend.Update{WeightRate: trainingRate / 16, BiasRate: trainingRate / 4}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // binaryOf is the inverse of spins.
 func binaryOf(net *spin.Net[float32]) *binaryRBM {
 	m := &binaryRBM{visible: net.Layers[0], hidden: net.Layers[1]}
@@ -384,37 +199,4 @@ func binaryOf(net *spin.Net[float32]) *binaryRBM {
 		m.c = append(m.c, float32(2*(x+float64(net.Bias[m.visible+a]))))
 	}
 	return m
-}
-
-// reconstruction returns the mean square of v − σ(σ(vW + c)Wᵀ + b) over the
-// first rows of pixels.
-func reconstruction(pixels []uint8, m *binaryRBM) float64 {
-	const rows = 200
-	h, back := make([]float64, m.hidden), make([]float64, m.visible)
-	sum := 0.0
-	for r := range rows {
-		v := pixels[r*m.visible:][:m.visible]
-		for a := range h {
-			h[a] = float64(m.c[a])
-		}
-		for i, on := range v {
-			if on != 0 {
-				for a, w := range m.w[i*m.hidden:][:m.hidden] {
-					h[a] += float64(w)
-				}
-			}
-		}
-		for a := range h {
-			h[a] = 1 / (1 + math.Exp(-h[a]))
-		}
-		for i := range back {
-			x := float64(m.b[i])
-			for a, w := range m.w[i*m.hidden:][:m.hidden] {
-				x += float64(w) * h[a]
-			}
-			d := float64(v[i]) - 1/(1+math.Exp(-x))
-			sum += d * d
-		}
-	}
-	return sum / float64(rows*m.visible)
 }
