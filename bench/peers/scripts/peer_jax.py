@@ -72,10 +72,10 @@ class Epoch:
         self.data = jnp.asarray(p.array("data"), jnp.float32)
         self.start()
 
-    def start(self):
+    def start(self, model=""):
         self.key, one, two = jax.random.split(self.key, 3)
         h = jax.random.bernoulli(one, 0.5, (self.p.batch, self.p.hidden)).astype(jnp.float32)
-        self.state = (two, *(jnp.asarray(self.p.array(n)) for n in ("w", "b", "c")), h)
+        self.state = (two, *(jnp.asarray(self.p.array(model + n)) for n in ("w", "b", "c")), h)
 
     def run(self, n):
         for _ in range(n):
@@ -85,7 +85,8 @@ class Epoch:
         jax.block_until_ready(self.state)
 
     def result(self):
-        self.start()
+        """What an epoch makes of a model that has learnt nothing."""
+        self.start("fresh_")
         self.run(1)
         import numpy as np
 

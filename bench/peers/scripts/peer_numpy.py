@@ -53,8 +53,8 @@ class Epoch:
         self.rng = np.random.Generator(np.random.SFC64(p.seed))
         self.start()
 
-    def start(self):
-        self.w, self.b, self.c = self.p.array("w"), self.p.array("b"), self.p.array("c")
+    def start(self, model=""):
+        self.w, self.b, self.c = (self.p.array(model + n) for n in ("w", "b", "c"))
         self.h = (self.rng.random((self.p.batch, self.p.hidden)) < 0.5).astype(np.float32)
 
     def draw(self, p):
@@ -75,7 +75,8 @@ class Epoch:
                 self.h = self.draw(nh)
 
     def result(self):
-        self.start()
+        """What an epoch makes of a model that has learnt nothing."""
+        self.start("fresh_")
         self.run(1)
         return {"w": self.w, "b": self.b, "c": self.c}
 

@@ -15,9 +15,9 @@ torch.set_num_threads(int(sys.argv[2]))
 torch.set_grad_enabled(False)
 
 
-def model(p):
+def model(p, prefix=""):
     torch.manual_seed(p.seed)
-    w, b, c = (torch.from_numpy(p.array(n)) for n in ("w", "b", "c"))
+    w, b, c = (torch.from_numpy(p.array(prefix + n)) for n in ("w", "b", "c"))
     return BBRBM(weight_matrix=w, vbias=b, hbias=c)
 
 
@@ -45,8 +45,8 @@ class Epoch:
         self.p, self.data = p, torch.from_numpy(p.array("data")).float()
         self.start()
 
-    def start(self):
-        self.rbm = model(self.p)
+    def start(self, prefix=""):
+        self.rbm = model(self.p, prefix)
         self.rbm.init_grad()
         self.sgd = torch.optim.SGD(self.rbm.parameters(), lr=self.p.rate, maximize=True)
         self.chains = self.rbm.init_chains(self.p.batch)
@@ -62,7 +62,8 @@ class Epoch:
                 self.sgd.step()
 
     def result(self):
-        self.start()
+        """What an epoch makes of a model that has learnt nothing."""
+        self.start("fresh_")
         self.run(1)
         return {"w": self.rbm.weight_matrix.numpy(), "b": self.rbm.vbias.numpy(), "c": self.rbm.hbias.numpy()}
 

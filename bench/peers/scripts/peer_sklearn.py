@@ -8,11 +8,11 @@ from moments import Gibbs
 VERSION = "scikit-learn " + sklearn.__version__
 
 
-def machine(p, batch):
+def machine(p, batch, model=""):
     rbm = BernoulliRBM(n_components=p.hidden, batch_size=batch, random_state=p.seed)
     rbm.partial_fit(np.zeros((batch, p.visible), np.float32))  # makes all attributes
-    rbm.components_ = np.asfortranarray(p.array("w").T)
-    rbm.intercept_visible_, rbm.intercept_hidden_ = p.array("b"), p.array("c")
+    rbm.components_ = np.asfortranarray(p.array(model + "w").T)
+    rbm.intercept_visible_, rbm.intercept_hidden_ = p.array(model + "b"), p.array(model + "c")
     return rbm
 
 
@@ -39,8 +39,8 @@ class Epoch:
         self.rng = np.random.default_rng(p.seed)
         self.start()
 
-    def start(self):
-        self.rbm = machine(self.p, self.p.batch)
+    def start(self, model=""):
+        self.rbm = machine(self.p, self.p.batch, model)
         self.rbm.learning_rate = self.p.rate
         self.rbm.h_samples_ = (self.rng.random((self.p.batch, self.p.hidden)) < 0.5).astype(np.float32)
 
@@ -51,7 +51,8 @@ class Epoch:
                 self.rbm.partial_fit(self.data[order[i : i + self.p.batch]])
 
     def result(self):
-        self.start()
+        """What an epoch makes of a model that has learnt nothing."""
+        self.start("fresh_")
         self.run(1)
         return {
             "w": np.ascontiguousarray(self.rbm.components_.T),

@@ -57,8 +57,8 @@ class Epoch:
         self.p, self.data = p, torch.from_numpy(p.array("data")).float()
         self.start()
 
-    def start(self):
-        self.w, self.b, self.c = tensors(self.p, "w", "b", "c")
+    def start(self, model=""):
+        self.w, self.b, self.c = tensors(self.p, model + "w", model + "b", model + "c")
         self.h = coins(self.p.batch, self.p.hidden)
 
     def run(self, n):
@@ -76,7 +76,8 @@ class Epoch:
                 self.h = draw(nh)
 
     def result(self):
-        self.start()
+        """What an epoch makes of a model that has learnt nothing."""
+        self.start("fresh_")
         self.run(1)
         return {"w": self.w.numpy(), "b": self.b.numpy(), "c": self.c.numpy()}
 
