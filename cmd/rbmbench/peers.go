@@ -17,6 +17,7 @@ import (
 	"kadanoff/bench"
 	"kadanoff/bench/peers"
 	"kadanoff/cmd/internal/cli"
+	"kadanoff/model/data"
 )
 
 // answerLimit is how long a peer may take for one answer: the compilers among
@@ -27,6 +28,8 @@ const answerLimit = 2 * time.Minute
 type peerFlags struct {
 	tasks, peers, pythons []string
 	list                  bool
+	data                  string
+	threshold             float64
 }
 
 func peersCommand(f *flags) *cobra.Command {
@@ -39,22 +42,27 @@ one run, on the same cores and with as many threads (one without --threads).
 What both compute is compared; a result that differs makes the exit code 1.
 A ratio is the best time of a peer over that of ours. A row is noisy where other
 processes kept more than 0.3 cores busy or the times scatter.
-A peer that is not installed, or fails, is a line that says so.`,
+A peer that is not installed, or fails, is a line that says so.
+Training goes on from a model that has taken 300 steps, and annealing takes such
+a model: of synthetic handwriting, whose statistics are those of MNIST's pixels
+above 127, or of the data of --data, which are read as kadanoff train reads them.`,
 		Example: "  rbmbench peers --quick\n  rbmbench peers --task gibbs,train --peer numpy,torch --threads 2\n" +
-			"  rbmbench peers --list\n  rbmbench peers --json peers.json --report page",
+			"  rbmbench peers --list\n  rbmbench peers --task train,ais --data train-images-idx3-ubyte.gz --threshold 127\n  rbmbench peers --json peers.json --report page",
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.run(cmd, f) },
 	}
 	c.Flags().StringSliceVar(&p.tasks, "task", nil, "kinds of work: "+strings.Join(taskNames(), ", "))
 	c.Flags().StringSliceVar(&p.peers, "peer", nil, "peers: "+strings.Join(peerNames(), ", "))
 	c.Flags().StringSliceVar(&p.pythons, "python", nil, "Python interpreters in which peers are looked for (default those of make peers, $KADANOFF_PYTHON, python3)")
+	c.Flags().StringVar(&p.data, "data", "", "train on the rows of this file (.npy, .npz, IDX or text)")
+	c.Flags().Float64Var(&p.threshold, "threshold", 0, "with --data: values above it are +1; without it data must hold two values")
 	c.Flags().BoolVar(&p.list, "list", false, "list the peers, their versions, and the kinds of work")
 	f.addFiles(c, "fewer and smaller cases and short timings: a minute or less")
 	return c
 }
 
 func taskNames() (names []string) {
-	for _, r := range bench.Rivalries() {
+	for _, r := range bench.Rivalries(nil) {
 		names = append(names, r.Name)
 	}
 	return names
@@ -113,7 +121,14 @@ func interpreters(named []string) ([]string, error) {
 }
 
 func (p *peerFlags) run(cmd *cobra.Command, f *flags) error {
-	rivalries, err := chosen("task", p.tasks, bench.Rivalries(), func(r bench.Rivalry) string { return r.Name })
+	set, err := p.load(cmd)
+	if err != nil {
+		return err
+	}
+	if set != nil {
+		defer set.Close()
+	}
+	rivalries, err := chosen("task", p.tasks, bench.Rivalries(set), func(r bench.Rivalry) string { return r.Name })
 	if err != nil {
 		return err
 	}
@@ -158,6 +173,33 @@ func (p *peerFlags) run(cmd *cobra.Command, f *flags) error {
 		return r, err
 	}
 	return f.report(cmd, s, job, peersTable)
+}
+
+// load reads the data of --data; nil if there are none.
+func (p *peerFlags) load(cmd *cobra.Command) (*data.Set, error) {
+	thresholded := cmd.Flags().Changed("threshold")
+	if p.data == "" {
+		if thresholded || cmd.Flags().Changed("data") {
+			return nil, cli.Usage("--threshold and --data: want both, or --data FILE alone")
+		}
+		return nil, nil
+	}
+	if trains := func(task string) bool { return task == "train" || task == "ais" }; len(p.tasks) > 0 && !slices.ContainsFunc(p.tasks, trains) {
+		return nil, cli.Usage("--data goes with --task train or ais, not %s", strings.Join(p.tasks, ", "))
+	}
+	o := data.Options{Context: cmd.Context()}
+	if thresholded {
+		o.Threshold = &p.threshold
+	}
+	set, err := data.Load(p.data, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := bench.CheckTrainingData(set); err != nil {
+		_ = set.Close()
+		return nil, cli.Usage("--data %w", err)
+	}
+	return set, nil
 }
 
 // startPeer starts a peer in the first interpreter that has it.
@@ -216,7 +258,7 @@ func (p *peerFlags) print(cmd *cobra.Command, f *flags, rivalries []bench.Rivalr
 		default:
 			r.Status = w.Version
 			w.Close()
-			for _, rivalry := range bench.Rivalries() {
+			for _, rivalry := range bench.Rivalries(nil) {
 				if slices.ContainsFunc(rivalry.Cases, func(c bench.RivalCase) bool { return slices.Contains(w.Tasks, c.Asks) }) {
 					r.Tasks = append(r.Tasks, rivalry.Name)
 				}
@@ -270,9 +312,24 @@ func peersTable(b *strings.Builder, r *bench.Report, targets []*bench.Target) {
 			times(rec.Ratio), times(rec.RatioMedian), agreement(rec), others(rec))
 	}
 	_ = w.Flush() // a strings.Builder takes everything
+	for _, d := range trainedOn(r) {
+		fmt.Fprintf(b, "%s: %s\n", d[0], d[1])
+	}
 	for _, n := range notes {
 		fmt.Fprintln(b, n)
 	}
+}
+
+// trainedOn returns the works of a run beside peers that have data, each with
+// what they are.
+func trainedOn(r *bench.Report) (list [][]string) {
+	for i := range r.Records {
+		row := []string{r.Records[i].Name, r.Records[i].Data}
+		if row[1] != "" && !slices.ContainsFunc(list, func(old []string) bool { return old[0] == row[0] }) {
+			list = append(list, row)
+		}
+	}
+	return list
 }
 
 func threads(n int) string {
