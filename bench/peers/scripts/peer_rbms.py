@@ -62,7 +62,8 @@ class Epoch:
                 self.sgd.step()
 
     def result(self):
-        """What an epoch makes of a model that has learnt nothing."""
+        """What an epoch of a few rows makes of a model that has learnt nothing."""
+        self.data = self.data[: self.p.compared]
         self.start("fresh_")
         self.run(1)
         return {"w": self.rbm.weight_matrix.numpy(), "b": self.rbm.vbias.numpy(), "c": self.rbm.hbias.numpy()}

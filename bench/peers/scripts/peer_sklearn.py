@@ -51,7 +51,8 @@ class Epoch:
                 self.rbm.partial_fit(self.data[order[i : i + self.p.batch]])
 
     def result(self):
-        """What an epoch makes of a model that has learnt nothing."""
+        """What an epoch of a few rows makes of a model that has learnt nothing."""
+        self.data = self.data[: self.p.compared]
         self.start("fresh_")
         self.run(1)
         return {
