@@ -240,6 +240,37 @@ type AIS struct {
 	LogZBase                                     float64
 }
 
+// Bounds on an estimate that is reported without a word of doubt.
+const (
+	endsApart    = 1.0 // nats between the estimates of ln Z from both ends
+	fewestChains = 10  // effective sample size
+)
+
+// Doubts says, a sentence each, why the estimate is not to be trusted: ends
+// that are more than a nat apart, an effective sample size below 10, of which
+// a standard error says little, or an estimate from the model that lies below
+// the one from the base-rate model by more than five standard errors, where
+// both bounds cannot hold. Nil for none.
+func (z *AIS) Doubts() []string {
+	var list []string
+	apart := z.LogZReverse - z.LogZ
+	if !(math.Abs(apart) <= endsApart) {
+		list = append(list, fmt.Sprintf("the ends are %.3g nats apart: the likelihood lies between them and the higher one flatters, want more --temperatures", math.Abs(apart)))
+	}
+	for _, end := range []struct {
+		from string
+		size float64
+	}{{"from the base-rate model", z.SampleSize}, {"back from the model", z.ReverseSampleSize}} {
+		if !(end.size >= fewestChains) {
+			list = append(list, fmt.Sprintf("%s the effective sample size is %.3g: its end is biased by more than its standard error says, want more --temperatures or --chains", end.from, end.size))
+		}
+	}
+	if apart < -5*math.Hypot(z.StandardError, z.ReverseError) {
+		list = append(list, "the end from the model lies below the other: its chains are not samples of the model yet, want more --burn-in")
+	}
+	return list
+}
+
 // path is a way between the base-rate model and the model in steps of the
 // interpolation, from 0 to backend.MixOne.
 type path []uint32

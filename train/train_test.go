@@ -150,8 +150,8 @@ func TestTiedExactGradient(t *testing.T) {
 // exact solution.
 func TestRingFullWeights(t *testing.T) {
 	c := config()
-	c.Hidden, c.ExactGradient, c.InitWidth, c.Rate, c.Momentum, c.Epochs = 6, true, 0.3, 0.3, 0.9, 800
-	s := ring(6, 2000000, 1)
+	c.Hidden, c.ExactGradient, c.InitWidth, c.Rate, c.Momentum, c.Epochs = 8, true, 0.3, 0.3, 0.9, 2000
+	s := ring(8, 2000000, 1)
 	dir := t.TempDir()
 	fit(t, open(t), c, s, train.Options{Dir: dir, Validation: s})
 	lines := metrics(t, dir)
@@ -166,7 +166,7 @@ func TestRingFullWeights(t *testing.T) {
 	}
 	m, err := modelfile.Load(filepath.Join(dir, "model.safetensors"))
 	check(t, err)
-	q, err := spin.Quantize(spin.RBM(6, 6, m.RBM.W, m.RBM.B, m.RBM.C))
+	q, err := spin.Quantize(spin.RBM(8, 8, m.RBM.W, m.RBM.B, m.RBM.C))
 	check(t, err)
 	logZ, err := train.ExactLogZ(context.Background(), ref.New(), q)
 	check(t, err)
@@ -422,10 +422,16 @@ func binaryGradient(w, b, c []float64, s *table) (dw, db, dc []float64) {
 	return dw, db, dc
 }
 
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	check(t, err)
+	return b
+}
+
 func metrics(t testing.TB, dir string) []train.Metrics {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
-	check(t, err)
+	text := readFile(t, filepath.Join(dir, "metrics.jsonl"))
 	var list []train.Metrics
 	for _, line := range bytes.Split(bytes.TrimSpace(text), []byte("\n")) {
 		var m train.Metrics
@@ -622,6 +628,20 @@ func TestCheckpointsRefused(t *testing.T) {
 	o := base
 	o.Resume = false
 	refused("a folder in use", "want --resume or another folder", c, s, o)
+	o = base
+	o.Validation = set(t, 50, 11)
+	refused("held-out data where there were none", "the held-out data are not those", c, s, o)
+	// A checkpoint of another model.
+	o = train.Options{Dir: t.TempDir(), Resume: true}
+	check(t, os.WriteFile(filepath.Join(o.Dir, filepath.Base(last)), good, 0o666))
+	other = c
+	other.Hidden = 9
+	refused("a checkpoint of another model", "--hidden is 9, was 7", other, s, o)
+	refused("a checkpoint of a wider model", "the data are not those", c, set(t, 103, 12), o)
+	// Nothing is lost where there is a model and nothing to go on from.
+	o.Dir = t.TempDir()
+	check(t, os.WriteFile(filepath.Join(o.Dir, "model.safetensors"), good, 0o666))
+	refused("a model alone", "a model but no checkpoint", c, s, o)
 	newer := bytes.Replace(good, []byte(`"format":"1"`), []byte(`"format":"2"`), 1)
 	check(t, os.WriteFile(last, newer, 0o666))
 	refused("a newer version", `format "2"`, c, s, base)

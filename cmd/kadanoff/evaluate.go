@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +43,10 @@ type evaluation struct {
 	DataError  *cli.Float `json:"data_standard_error,omitempty"`
 	Constant   *cli.Float `json:"log_z_constant,omitempty"` // log_z less that of the ±1 model
 	FieldError cli.Float  `json:"field_error"`              // largest change of a field by fixed point
+
+	// Warning says why the ends of ais are not to be trusted; it is on stderr,
+	// too.
+	Warning string `json:"warning,omitempty"`
 }
 
 // exactWork is the most terms for which auto sums exactly.
@@ -105,7 +110,8 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 			"ais: log Z by annealed importance sampling from a base-rate model (its biases fitted to --base, or the\n" +
 			"data), whose likelihood flatters on average, and back from chains of the model, whose likelihood does not\n" +
 			"as far as the chains (started from the data, --burn-in sweeps) are samples of it. Trust them where they\n" +
-			"agree and ten times the temperatures move neither.\n" +
+			"agree and ten times the temperatures move neither; ends more than a nat apart, and effective sample\n" +
+			"sizes below 10, are warned of.\n" +
 			"raise: a likelihood that is too low on average: that of what annealing forward yields.\n" +
 			"auto (the default): exact where the smaller layer allows it, else ais.\n" +
 			"Under mpirun or srun the processes share the work, with the same result.",
@@ -175,6 +181,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 					e.LogLikelihood, e.LogLikelihoodReverse = cli.Float(-free-z.LogZ), number(-free-z.LogZReverse)
 					e.StandardError, e.StandardErrorReverse = number(z.StandardError), number(z.ReverseError)
 					e.SampleSize, e.SampleSizeReverse = number(z.SampleSize), number(z.ReverseSampleSize)
+					e.Warning = strings.Join(z.Doubts(), "; ")
 				case "raise":
 					rows, err := train.Sample(source, min(source.Rows(), c.Chains))
 					if err != nil {
@@ -189,6 +196,9 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				}
 				if math.IsNaN(float64(e.LogLikelihood)) {
 					return cli.Unfinished("%s: the likelihood is not a number", args[0])
+				}
+				if e.Warning != "" && g.Rank() == 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e.Warning)
 				}
 				return o.Print(cmd, e)
 			})

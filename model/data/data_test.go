@@ -167,6 +167,8 @@ func TestFormats(t *testing.T) {
 		"idx float":  {file: idxBytes(t, 0x0D, floats32, 3, 5), low: -.5, high: .5},
 		"idx double": {file: idxBytes(t, 0x0E, floats(0, 1), 3, 5), high: 1},
 		"words":      {file: []byte("# two\n10010\n\n 00101 # second\r\n11110"), high: 1},
+		"commas":     {file: []byte("1,0,0,1,0,\r\n0,0,1,0,1,\r\n1,1,1,1,0,\r\n"), high: 1}, // one behind the last value
+		"byte order": {file: []byte("\ufeff1,0,0,1,0\r\n0,0,1,0,1\r\n1,1,1,1,0\r\n"), high: 1},
 		"signs":      {file: []byte("+--+-\n--+-+\n++++-\n"), high: 1},
 		"numbers":    {file: []byte("1 -1 -1 1 -1\n-1,-1,1,-1,1\n1;1 ; 1\t1 -1.0\n"), low: -1, high: 1},
 		"text.gz":    {file: gz(t, []byte("10010\n00101\n11110\n")), high: 1},
@@ -399,6 +401,9 @@ func bad(t testing.TB) map[string][]byte {
 		`line 1: "pixel" is no number`:          []byte("pixel,label\n0,1\n"),
 		"'2' in a word":                         []byte("0110\n0120\n"),
 		"line 1: no values":                     []byte(",,,\n"),
+		"line 2: value 2 is missing":            []byte("0,1,1\n1, ,0,1\n"),
+		"line 1: value 1 is missing":            []byte(",1,0\n"),
+		"line 1: value 3 is missing":            []byte("1;0;;\n"),
 		"no rows\n"[:7]:                         []byte("# nothing\n\n"),
 		"row 0, column 1 holds NaN":             []byte("0 nan\n"),
 		"row 1, column 0 holds +Inf":            npyBytes(t, "<f4", false, []float32{0, 1, float32(math.Inf(1)), 0}, 2, 2),
@@ -440,6 +445,9 @@ func TestBadFiles(t *testing.T) {
 		}
 	}
 	path := write(t, "x", []byte("0 16\n"))
+	if _, err := Load(path, Options{Threshold: ptr(math.NaN())}); err == nil || !strings.Contains(err.Error(), "--threshold NaN") {
+		t.Errorf("a threshold that is no number: %v", err)
+	}
 	for _, x := range []float64{127, -1} {
 		if _, err := Load(path, Options{Threshold: ptr(x)}); err == nil || !strings.Contains(err.Error(), "from 0 to 16") {
 			t.Errorf("threshold %v: %v", x, err)
