@@ -362,13 +362,18 @@ func (r *run) writeCheckpoint(step uint64, state backend.TrainerState) error {
 	if err := c.write(); err != nil {
 		return err
 	}
+	return r.prune(c.path)
+}
+
+// prune removes the checkpoints that are not to be kept when path is the last.
+func (r *run) prune(last string) error {
 	list, err := checkpoints(r.o.Dir)
 	if err != nil {
 		return err
 	}
 	kept := 0
 	for _, path := range list {
-		if path > c.path {
+		if path > last {
 			// Left by a run that went further than this one has come: it was
 			// broken, or it would have been resumed.
 			err = os.Remove(path)

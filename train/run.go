@@ -593,6 +593,11 @@ func (r *run) finish() error {
 	if err := r.trainer.Save(&r.state); err != nil {
 		return err
 	}
+	// A process that was killed when it had written the last checkpoint has
+	// left one too many.
+	if err := r.prune(checkpointPath(r.o.Dir, r.state.Step)); err != nil {
+		return err
+	}
 	m, err := r.model()
 	if err != nil {
 		return err
