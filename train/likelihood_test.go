@@ -3,6 +3,7 @@ package train_test
 import (
 	"context"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 
@@ -42,6 +43,9 @@ func TestAnnealedImportance(t *testing.T) {
 	}
 	if math.Abs(z.LogZReverse-exact) > 5*z.ReverseError || z.ReverseError > 0.05 {
 		t.Errorf("from the model log Z is %v ± %v, want %v", z.LogZReverse, z.ReverseError, exact)
+	}
+	if d := z.Doubts(); d != nil {
+		t.Errorf("%+v is doubted: %q", z, d)
 	}
 	// Too few temperatures: the two ends part, the first from below.
 	c.Temperatures = 3
@@ -92,6 +96,25 @@ func bruteLogZ(q *spin.Network) float64 {
 		z += math.Exp(e - top)
 	}
 	return top + math.Log(z)
+}
+
+func TestDoubts(t *testing.T) {
+	good := train.AIS{LogZ: 10, LogZReverse: 10.9, StandardError: 0.1, ReverseError: 0.1, SampleSize: 10, ReverseSampleSize: 10}
+	for want, edit := range map[string]func(z *train.AIS){
+		"":                                  func(*train.AIS) {},
+		"the ends are 1.5 nats apart":       func(z *train.AIS) { z.LogZReverse = 11.5 },
+		"the ends are NaN nats apart":       func(z *train.AIS) { z.LogZ = math.NaN() },
+		"from the base-rate model the eff":  func(z *train.AIS) { z.SampleSize = 9.9 },
+		"back from the model the effective": func(z *train.AIS) { z.ReverseSampleSize = 1.5 },
+		"lies below the other":              func(z *train.AIS) { z.LogZReverse = 9.1 },
+	} {
+		z := good
+		edit(&z)
+		d := z.Doubts()
+		if want == "" && len(d) > 0 || want != "" && (len(d) != 1 || !strings.Contains(d[0], want)) {
+			t.Errorf("%+v is doubted by %q, want %q", z, d, want)
+		}
+	}
 }
 
 func TestBaseRates(t *testing.T) {

@@ -74,6 +74,7 @@ func TestEvaluate(t *testing.T) {
 			Likelihood    float64 `json:"log_likelihood"`
 			StandardError float64 `json:"standard_error"`
 			ReverseError  float64 `json:"standard_error_reverse"`
+			Warning       string
 		}
 		runJSON(t, &exact, "evaluate", model, "--data", "digits")
 		runJSON(t, &ais, "evaluate", model, "--data", "digits", "--method", "ais", "--chains", "500", "--temperatures", "200", "--burn-in", "100")
@@ -82,6 +83,22 @@ func TestEvaluate(t *testing.T) {
 		}
 		if math.Abs(ais.LogZ-exact.LogZ) > 5*ais.StandardError || math.Abs(ais.Reverse-exact.LogZ) > 5*ais.ReverseError {
 			t.Errorf("%s: log Z %v exactly, %v ± %v and %v ± %v from the ends", units, exact.LogZ, ais.LogZ, ais.StandardError, ais.Reverse, ais.ReverseError)
+		}
+		if exact.Warning != "" || ais.Warning != "" {
+			t.Errorf("%s: warnings %q and %q of good estimates", units, exact.Warning, ais.Warning)
+		}
+		if units == "binary" {
+			continue
+		}
+		// Too few temperatures and chains, ends that agree and are both wrong:
+		// whoever reads the number is warned.
+		args := []string{"evaluate", model, "--data", "digits", "--method", "ais", "--chains", "12", "--temperatures", "2", "--burn-in", "100"}
+		runJSON(t, &ais, args...)
+		if !strings.Contains(ais.Warning, "the effective sample size is 1.0") {
+			t.Errorf("%s: the warning is %q, ends %v and %v, exactly %v", units, ais.Warning, ais.LogZ, ais.Reverse, exact.LogZ)
+		}
+		if _, stdout, stderr := run(args...); !strings.Contains(stderr, "warning: "+ais.Warning+"\n") || !strings.Contains(stdout, ais.Warning) {
+			t.Errorf("%s: stderr %q, stdout %q", units, stderr, stdout)
 		}
 	}
 }
