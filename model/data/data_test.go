@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -352,6 +354,79 @@ func TestOneValue(t *testing.T) {
 			t.Errorf("%q is %s, %d up; want %s", text, got, s.Ups, want)
 		}
 	}
+}
+
+// watched is a context that looks at the memory in use as often as it is asked
+// whether it has ended, every 4096 values.
+type watched struct {
+	context.Context
+	looks int
+	most  uint64
+}
+
+func (w *watched) Err() error {
+	if w.looks++; w.looks%128 == 0 {
+		w.most = max(w.most, heap())
+	}
+	return nil
+}
+
+// heap returns the bytes of what is reachable.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// Data larger than what they may take of memory are read, kept and gone through
+// in any order without ever taking much more, whatever their format; without a
+// limit they would take it all.
+func TestBoundedMemory(t *testing.T) {
+	const rows, width, limit = 1 << 14, 1024, 1 << 16 // 2 MiB packed
+	line := make([]byte, width)
+	for i := range line {
+		line[i] = byte(i * i % 3 % 2)
+	}
+	raw := bytes.Repeat(line, rows)
+	idx := write(t, "x.idx", append([]byte{0, 0, 8, 2, 0, 0, 64, 0, 0, 0, 4, 0}, raw...))
+	array := write(t, "x.npy", append(npyBytes(t, "|u1", false, []uint8{}, rows, width), raw...))
+	for i := range line {
+		line[i] += '0'
+	}
+	text := write(t, "x.txt", bytes.Repeat(append(line, '\n'), rows))
+	raw = nil
+	for _, path := range []string{idx, array, text} {
+		w := &watched{Context: t.Context()}
+		before := heap()
+		s, err := Load(path, Options{MemoryLimit: limit, TempDir: t.TempDir(), Context: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := make([]uint64, s.Stride())
+		for i := range 2000 {
+			if err := s.Read(i*7919%rows, row); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.most = max(w.most, heap())
+		// Beside the rows there are the buffers of the files.
+		if more := w.most - min(w.most, before); more > limit+3<<19 || w.looks < 1000 {
+			t.Errorf("%s: %d bytes more of memory in %d looks, want at most %d and buffers", filepath.Base(path), more, w.looks, limit)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	before := heap()
+	s, err := Load(array, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more := heap() - before; more < rows*width/8 {
+		t.Errorf("without a limit %d bytes: the test has no power", more)
+	}
+	s.Close()
 }
 
 func TestString(t *testing.T) {
