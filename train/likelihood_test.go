@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	"kadanoff/comm"
 	"kadanoff/spin"
@@ -98,6 +99,21 @@ func bruteLogZ(q *spin.Network) float64 {
 	return top + math.Log(z)
 }
 
+// Blocks of states, with either layer the smaller one, add up to what the
+// backend makes of all states at once.
+func TestExactBlocks(t *testing.T) {
+	be := open(t)
+	for _, size := range [][2]int{{23, 20}, {20, 23}, {19, 19}, {7, 300}} {
+		q := quantized(t, size[0], size[1], 2)
+		whole, err := be.EnumerateRBM(context.Background(), &backend.EnumerateRBMJob{Network: q})
+		check(t, err)
+		got, err := train.ExactLogZ(context.Background(), be, q)
+		if err != nil || math.Abs(got-whole.LogZ) > 1e-11*math.Abs(got) {
+			t.Errorf("%d×%d: log Z is %v (%v), want %v", size[0], size[1], got, err, whole.LogZ)
+		}
+	}
+}
+
 func TestDoubts(t *testing.T) {
 	good := train.AIS{LogZ: 10, LogZReverse: 10.9, StandardError: 0.1, ReverseError: 0.1, SampleSize: 10, ReverseSampleSize: 10}
 	for want, edit := range map[string]func(z *train.AIS){
@@ -127,10 +143,10 @@ func TestBaseRates(t *testing.T) {
 }
 
 // All processes have the bits of one, however many share states, rows or
-// chains. 14 units make four blocks of states, 9001 rows three of configurations.
+// chains. 20 units make four blocks of states, 9001 rows three of configurations.
 func TestLikelihoodOnRanks(t *testing.T) {
 	be, ctx := open(t), context.Background()
-	q := quantized(t, 23, 14, 2)
+	q := quantized(t, 23, 20, 2)
 	s := set(t, 9001, 23)
 	data, err := train.Load(s, 0, 70, 0)
 	check(t, err)
@@ -138,7 +154,7 @@ func TestLikelihoodOnRanks(t *testing.T) {
 	check(t, err)
 	type result struct{ logZ, free, spread, raise, stderr float64 }
 	evaluate := func(g comm.Group) (r result, err error) {
-		if r.logZ, err = train.ExactLogZOnRanks(ctx, be, q, g); err != nil {
+		if r.logZ, err = train.ExactLogZOnRanks(ctx, be, q, g, nil); err != nil {
 			return r, err
 		}
 		if r.free, r.spread, err = train.MeanFreeEnergyOnRanks(ctx, be, q, s, g); err != nil {
