@@ -394,6 +394,27 @@ func TestPageWhileRunning(t *testing.T) {
 	}
 }
 
+// Checkpoints are written every so long, and a time limit ends a run with one.
+func TestCheckpointTimes(t *testing.T) {
+	c, s, o := config(), set(t, 103, 11), train.Options{Dir: t.TempDir(), CheckpointTime: 1, Keep: 1000}
+	r, _ := fit(t, open(t), c, s, o)
+	if list, _ := filepath.Glob(filepath.Join(o.Dir, "checkpoint-*")); len(list) != int(r.Steps) {
+		t.Errorf("%d checkpoints in %d steps of more than a nanosecond", len(list), r.Steps)
+	}
+	whole := o.Dir
+	o.Dir, o.TimeLimit, o.CheckpointTime, o.Resume = t.TempDir(), 1, 0, true
+	r, err := train.Run(context.Background(), open(t), c, s, o)
+	if err != nil || r.Finished || r.Reason != "time limit" || !strings.Contains(readPage(t, o.Dir), "stopped: time limit") {
+		t.Errorf("a run of no time ends with %+v, %v", r, err)
+	}
+	if train.LastCheckpoint(o.Dir) == "" {
+		t.Error("a time limit has left no checkpoint")
+	}
+	o.TimeLimit = 0
+	fit(t, open(t), c, s, o)
+	same(t, "after a time limit", whole, o.Dir)
+}
+
 func readPage(t *testing.T, dir string) string {
 	t.Helper()
 	return string(readFile(t, filepath.Join(dir, "index.html")))
