@@ -10,6 +10,7 @@ import (
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	"kadanoff/comm"
+	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 	"kadanoff/train"
 )
@@ -110,6 +111,70 @@ func TestExactBlocks(t *testing.T) {
 		got, err := train.ExactLogZ(context.Background(), be, q)
 		if err != nil || math.Abs(got-whole.LogZ) > 1e-11*math.Abs(got) {
 			t.Errorf("%d×%d: log Z is %v (%v), want %v", size[0], size[1], got, err, whole.LogZ)
+		}
+	}
+}
+
+// Standard errors are what the estimates scatter by, around the exact value.
+func TestErrorsOfAnnealing(t *testing.T) {
+	const n = 60
+	be, ctx := open(t), context.Background()
+	q := quantized(t, 13, 5, 3)
+	exact, err := train.ExactLogZ(ctx, be, q)
+	check(t, err)
+	s := set(t, 50, 13)
+	start, err := train.Load(s, 0, 50, 0)
+	check(t, err)
+	sums, err := train.Sums(s)
+	check(t, err)
+	var squares, bias [2]float64
+	for seed := range uint64(n) {
+		z, err := train.AnnealedImportance(ctx, be, q, train.AISConfig{
+			Chains: 300, Temperatures: 40, BurnIn: 50, Seed: seed, Base: train.BaseRates(sums, 50), Start: start,
+		})
+		check(t, err)
+		for i, x := range []float64{(z.LogZ - exact) / z.StandardError, (z.LogZReverse - exact) / z.ReverseError} {
+			squares[i] += x * x / n
+			bias[i] += x / n
+		}
+	}
+	for i, x := range squares {
+		// The mean of n squares of normal numbers is 1 ± √(2/n).
+		if math.Abs(x-1) > 5*math.Sqrt(2./n) || math.Abs(bias[i]) > 5/math.Sqrt(n) {
+			t.Errorf("end %d is off by %.2f ± %.2f standard errors", i, bias[i], math.Sqrt(x))
+		}
+	}
+}
+
+// A run begins with independent units of the data's means, and with weights of
+// the width that is asked for, in the units of the file.
+func TestInitialModel(t *testing.T) {
+	const width = 0.3
+	s := set(t, 103, 97)
+	sums, err := train.Sums(s)
+	check(t, err)
+	rates := train.BaseRates(sums, 103)
+	for units, factor := range map[modelfile.Units]float64{modelfile.Spin: 1, modelfile.Binary: 2} {
+		c := config()
+		c.Hidden, c.Units, c.InitWidth, c.Rate, c.Epochs = 53, units, width, 1e-30, 1
+		_, m := fit(t, open(t), c, s, train.Options{})
+		for i, b := range m.B {
+			if math.Abs(float64(b)-factor*rates[i]) > 1e-5 {
+				t.Errorf("%s: visible bias %d is %v, want %v", units, i, b, factor*rates[i])
+			}
+		}
+		sum, square, n := 0.0, 0.0, float64(len(m.W))
+		for _, w := range m.W {
+			sum += float64(w)
+			square += float64(w) * float64(w)
+		}
+		if math.Abs(sum/n) > 5*width/math.Sqrt(n) || math.Abs(math.Sqrt(square/n)/width-1) > 5/math.Sqrt(2*n) {
+			t.Errorf("%s: weights have mean %v and width %v, want 0 and %v", units, sum/n, math.Sqrt(square/n), width)
+		}
+		for a, x := range m.C {
+			if math.Abs(float64(x)) > 1e-5 {
+				t.Errorf("%s: hidden bias %d is %v, want 0", units, a, x)
+			}
 		}
 	}
 }

@@ -102,6 +102,9 @@ func (m *monitor) resume(dir string, step uint64) error {
 	if err != nil {
 		return err
 	}
+	if info.Size() > 0 && !m.r.o.Resume { // of a run that has ended since prepare looked
+		return fmt.Errorf("--out %s: holds a run already (metrics.jsonl): want --resume or another folder", dir)
+	}
 	size := int64(0)
 	for in.Scan() {
 		var line Metrics
@@ -246,6 +249,8 @@ func (m *monitor) sound(step uint64) error {
 		return nil
 	}
 	_, _, err = m.judged(context.Background(), sum, step)
+	q, sum = nil, nil
+	release(len(m.r.state.Model.Blocks[0].W))
 	return err
 }
 

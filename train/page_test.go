@@ -1,6 +1,7 @@
 package train
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,21 @@ func TestPageOfManyEpochs(t *testing.T) {
 	}
 	if n := len(m.curves()[6].x); n != 30 {
 		t.Errorf("%d points of 30 epochs", n)
+	}
+}
+
+// Weights of 1, 2 and 3: their mean, its error and how many they are worth.
+func TestEstimate(t *testing.T) {
+	e := estimate([]float64{math.Log(3) + 700, 700, math.Log(2) + 700})
+	if want := math.Log(2) + 700; math.Abs(e.LogMean-want) > 1e-12 {
+		t.Errorf("mean e^%v, want e^%v", e.LogMean, want)
+	}
+	if want := 36. / 14; math.Abs(e.SampleSize-want) > 1e-12 {
+		t.Errorf("effective sample size %v, want %v", e.SampleSize, want)
+	}
+	// A standard deviation of 1 over √3, relative to the mean of 2.
+	if want := 1 / (2 * math.Sqrt(3)); math.Abs(e.StandardError-want) > 1e-12 {
+		t.Errorf("standard error %v, want %v", e.StandardError, want)
 	}
 }
 
