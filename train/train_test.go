@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -480,7 +481,8 @@ func TestResume(t *testing.T) {
 		"all":      func(c *train.Config) { c.Couplings, c.Momentum, c.K, c.Chains = "all", 0.5, 2, 70 },
 		"visible":  func(c *train.Config) { c.Couplings, c.Temperature, c.Patience = "visible", 2, 3 },
 		"hidden":   func(c *train.Config) { c.Couplings, c.WeightDecay, c.L1 = "hidden", 0.01, 0.001 },
-		"exact":    func(c *train.Config) { c.Couplings, c.Hidden, c.ExactGradient, c.Epochs = "all", 3, true, 20 },
+		"exact":    func(c *train.Config) { c.ExactGradient, c.Momentum, c.Epochs = true, 0.5, 20 },
+		"machine":  func(c *train.Config) { c.Couplings, c.Hidden, c.ExactGradient, c.Epochs = "all", 3, true, 20 },
 	} {
 		c := config()
 		edit(&c)
@@ -696,6 +698,37 @@ func TestReadOnlyFolder(t *testing.T) {
 	check(t, os.Chmod(dir, 0o555))
 	if _, err := train.Run(context.Background(), open(t), config(), set(t, 20, 11), train.Options{Dir: dir}); err == nil {
 		t.Error("a read-only folder is accepted")
+	}
+}
+
+// A run on probabilities, drawn anew in each epoch, goes on with the draws that
+// it would have had; other draws make another model.
+func TestDrawnResumes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.txt")
+	var rows strings.Builder
+	for i := range 103 {
+		fmt.Fprintf(&rows, "0.%d 0.5 0.%d 1 0 0.1 0.9 0.3 0.6\n", i%10, i*i%10)
+	}
+	check(t, os.WriteFile(path, []byte(rows.String()), 0o666))
+	p, err := data.LoadProbabilities(path, data.Options{})
+	check(t, err)
+	c, be := config(), open(t)
+	c.Binarize = true
+	o := train.Options{Dir: t.TempDir(), CheckpointSteps: 4}
+	_, whole := fit(t, be, c, train.Drawn{Probabilities: p, Key: philox.NewKey(1)}, o)
+	other := train.Options{Dir: t.TempDir(), CheckpointSteps: 4, Resume: true}
+	for cut := 1; ; cut++ {
+		ctx := &countdown{Context: context.Background(), left: 3 + cut%7}
+		if r, err := train.Run(ctx, be, c, train.Drawn{Probabilities: p, Key: philox.NewKey(1)}, other); err == nil && r.Finished {
+			break
+		} else if !errors.Is(err, context.Canceled) || cut > 500 {
+			t.Fatalf("%v, %v", r, err)
+		}
+	}
+	same(t, "probabilities", o.Dir, other.Dir)
+	_, m := fit(t, be, c, train.Drawn{Probabilities: p, Key: philox.NewKey(2)}, train.Options{})
+	if slices.Equal(m.W, whole.W) {
+		t.Error("other draws give the same model")
 	}
 }
 

@@ -22,6 +22,7 @@ var resumeCases = map[string]string{
 	"pt":        "--algorithm pt --temperatures 4 --chains 40 --epochs 10",
 	"early":     "--hidden 30 --rate 0.3 --patience 2 --epochs 60",
 	"couplings": "--couplings all --momentum 0.5 --rate 0.01 --epochs 6",
+	"exact":     "--exact-gradient --hidden 5 --rate 0.3 --momentum 0.8 --epochs 150",
 	"tied":      "--tied --rate 0.001 --epochs 12",
 }
 
