@@ -461,6 +461,8 @@ func bad(t testing.TB) map[string][]byte {
 	}
 	two := npyBytes(t, "|b1", false, make([]bool, 4), 2, 2)
 	idx := idxBytes(t, 8, make([]uint8, 6), 2, 3)
+	flipped := gz(t, idxBytes(t, 8, []uint8{0, 1, 1, 0, 1, 0}, 2, 3))
+	flipped[len(flipped)-8] ^= 1 // in the checksum
 	return map[string][]byte{
 		"empty": nil,
 		"row 0, column 2 holds 2, a third value after 0 and 1; want --threshold T, 127": u8(2, 5),
@@ -496,6 +498,7 @@ func bad(t testing.TB) map[string][]byte {
 		"IDX axes are too large":                idxBytes(t, 8, []uint8{0}, 1<<31, 1<<31, 1<<31),
 		"cut short: the last 6":                 gz(t, idx[:len(idx)-1]),
 		"bytes follow the last value":           gz(t, append(slices.Clone(idx), 0)),
+		"gzip: invalid checksum":                flipped,
 		"unexpected EOF":                        gz(t, []byte("01\n10\n"))[:24],
 		"gzip: invalid header":                  []byte("\x1f\x8b\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
 		"more than the file can hold":           gz(t, npyBytes(t, "|u1", false, []uint8{1}, 100000, 1000)),
