@@ -103,4 +103,4 @@ mpi-check: ## processes under Open MPI and MPICH, installed from Debian where po
 .PHONY: soak
 soak: ## a day of small sweeps, large models, a thousand kills, a hundred killed ranks (long; KADANOFF_SOAK_* in docs/results.md)
 	KADANOFF_SOAK=1 go test -count=1 -timeout 60m -v -run Soak ./cmd/kadanoff
-	KADANOFF_TEST_KILLS=100 KADANOFF_TEST_RANKS=4 go test -count=1 -timeout 60m -v -run 'MPI|Killed' ./cmd/kadanoff
+	KADANOFF_TEST_KILLS=100 KADANOFF_TEST_RANKS=4 KADANOFF_SOAK_TRAIN_KILLS=$${KADANOFF_SOAK_TRAIN_KILLS:-50} go test -count=1 -timeout 60m -v -run 'MPI|Killed' ./cmd/kadanoff

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,14 +27,47 @@ func AvailableMemory() float64 {
 			}
 		}
 	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if bytes, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64); err == nil {
-			limit(bytes)
-		}
+	groups, _ := os.ReadFile("/proc/self/cgroup") // without it, that of the root
+	for _, bytes := range groupLimits("/sys/fs/cgroup", string(groups)) {
+		limit(bytes)
 	}
 	var r syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_AS, &r) == nil && uint64(r.Cur) < 1<<62 {
 		limit(float64(r.Cur))
 	}
 	return have
+}
+
+// groupLimits returns the memory limits of the control groups that a process is
+// in, as /proc/self/cgroup lists them, and of all groups around those: a batch
+// system sets its limit on a group of its own, not on the root. Both versions
+// of control groups are read; mounted is where they are.
+func groupLimits(mounted, groups string) []float64 {
+	var limits []float64
+	look := func(dir, path, name string) {
+		for path = filepath.Join("/", path); ; path = filepath.Dir(path) {
+			if text, err := os.ReadFile(filepath.Join(dir, path, name)); err == nil {
+				if bytes, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64); err == nil {
+					limits = append(limits, bytes)
+				}
+			}
+			if path == "/" {
+				return
+			}
+		}
+	}
+	two, one := "/", "/"
+	for line := range strings.Lines(groups) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		switch {
+		case len(f) < 3:
+		case f[0] == "0" && f[1] == "":
+			two = f[2]
+		case strings.Contains(","+f[1]+",", ",memory,"):
+			one = f[2]
+		}
+	}
+	look(mounted, two, "memory.max")
+	look(filepath.Join(mounted, "memory"), one, "memory.limit_in_bytes")
+	return limits
 }

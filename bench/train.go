@@ -26,6 +26,7 @@ func training() Area {
 			Run:  func(ctx context.Context, t *Target) ([]Result, error) { return fixedPoint(ctx, t, k) },
 		})
 	}
+	a.Checks = append(a.Checks, learningChecks()...)
 	a.Checks = append(a.Checks, Check{Name: "train/boltzmann-3+2", Run: boltzmannGradient})
 	for _, c := range backendtest.TrainingCases() {
 		a.Checks = append(a.Checks, Check{

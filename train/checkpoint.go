@@ -34,16 +34,22 @@ type checkpoint struct {
 
 // meta is the part of a checkpoint that is not tensors.
 type meta struct {
-	Config  Config  `json:"config"`
-	Data    string  `json:"data"` // digest
-	Visible int     `json:"visible"`
-	Rows    int     `json:"rows,omitempty"` // of the data, with couplings inside layers
-	Step    uint64  `json:"step"`
-	Seconds float64 `json:"seconds"`
+	Config Config `json:"config"`
+	Data   string `json:"data"` // digest
+	// Validation is the digest of the held-out data, or noneHeld; "" in
+	// checkpoints that do not say.
+	Validation string  `json:"validation,omitempty"`
+	Visible    int     `json:"visible"`
+	Rows       int     `json:"rows,omitempty"` // of the data, with couplings inside layers
+	Step       uint64  `json:"step"`
+	Seconds    float64 `json:"seconds"`
 	// Best is the epoch that early stopping returns to, 0 for none.
 	Best      int     `json:"best"`
 	BestScore float64 `json:"best_score"`
 }
+
+// noneHeld stands for the digest of held-out data where there are none.
+const noneHeld = "none"
 
 // checkpointPath returns the file of a checkpoint after a number of steps.
 func checkpointPath(dir string, step uint64) string {
@@ -64,6 +70,16 @@ func checkpoints(dir string) ([]string, error) {
 	}
 	slices.SortFunc(list, func(a, b string) int { return cmp.Compare(b, a) })
 	return list, nil
+}
+
+// LastCheckpoint returns the path of the latest checkpoint in a folder, or ""
+// where there is none.
+func LastCheckpoint(dir string) string {
+	list, err := checkpoints(dir)
+	if err != nil || len(list) == 0 {
+		return ""
+	}
+	return list[0]
 }
 
 // newerError reports a checkpoint of a version that this program cannot read.
@@ -97,6 +113,11 @@ func prepare(dir string, resume bool, log func(string, ...any)) (*checkpoint, er
 			return nil, fmt.Errorf("--out %s: holds a run already (%s): want --resume or another folder", dir, filepath.Base(list[0]))
 		}
 		return nil, nil
+	}
+	if len(list) == 0 {
+		if _, err := os.Stat(filepath.Join(dir, "model.safetensors")); err == nil {
+			return nil, fmt.Errorf("--resume: %s holds a model but no checkpoint to go on from, want another folder", dir)
+		}
 	}
 	for i, path := range list {
 		c, err := readCheckpoint(path)
@@ -311,7 +332,10 @@ func (r *run) save(step uint64) error {
 		return err
 	}
 	if r.ranks.root() {
-		err = r.writeCheckpoint(step, state)
+		// One from before would go for a state that has diverged.
+		if err = r.monitor.sound(step); err == nil {
+			err = r.writeCheckpoint(step, state)
+		}
 	}
 	state = backend.TrainerState{}
 	r.forget()
@@ -327,7 +351,7 @@ func (r *run) writeCheckpoint(step uint64, state backend.TrainerState) error {
 	c := &checkpoint{
 		path: checkpointPath(r.o.Dir, step),
 		meta: meta{
-			Config: r.Config, Data: r.digest, Visible: r.data.Width(), Step: step,
+			Config: r.Config, Data: r.digest, Validation: r.held, Visible: r.data.Width(), Step: step,
 			Seconds: r.seconds + time.Since(r.started).Seconds(), Best: r.best.epoch, BestScore: r.best.score,
 		},
 		state: state, best: r.best,
@@ -338,13 +362,18 @@ func (r *run) writeCheckpoint(step uint64, state backend.TrainerState) error {
 	if err := c.write(); err != nil {
 		return err
 	}
+	return r.prune(c.path)
+}
+
+// prune removes the checkpoints that are not to be kept when path is the last.
+func (r *run) prune(last string) error {
 	list, err := checkpoints(r.o.Dir)
 	if err != nil {
 		return err
 	}
 	kept := 0
 	for _, path := range list {
-		if path > c.path {
+		if path > last {
 			// Left by a run that went further than this one has come: it was
 			// broken, or it would have been resumed.
 			err = os.Remove(path)

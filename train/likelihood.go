@@ -33,56 +33,85 @@ func (s *logSum) add(x float64) {
 	}
 }
 
-// join adds a sum to another.
-func (s *logSum) join(o logSum) {
-	switch {
-	case s.sum == 0:
-		*s = o
-	case o.top > s.top:
-		s.sum = math.FMA(s.sum, fmath.Exp(s.top-o.top), o.sum)
-		s.top = o.top
-	default:
-		s.sum = math.FMA(o.sum, fmath.Exp(o.top-s.top), s.sum)
-	}
-}
-
 func (s *logSum) value() float64 { return s.top + fmath.Log(s.sum) }
 
 // softplus is ln(1 + eˣ).
 func softplus(x float64) float64 { return fmath.LnCosh2(x/2) + x/2 }
 
-// blockBits is the logarithm of the number of states whose sum one process makes.
-const blockBits = 12
+// blockBits is the logarithm of the number of states whose free energies are
+// asked for at once, and enumerateBits of those that the backend enumerates for
+// one process.
+const (
+	blockBits     = 12
+	enumerateBits = 18
+)
 
 // ExactLogZ returns ln Z of an RBM, or of a machine with couplings inside layers,
 // of ±1 units by summing over all states of one layer, the other summed out in
-// each: Z = Σ_h e^(−F(h)).
+// each: Z = Σ_h e^(−F(h)). The backend enumerates the states of an RBM.
 func ExactLogZ(ctx context.Context, be backend.Backend, q *spin.Network) (float64, error) {
-	return ExactLogZOnRanks(ctx, be, q, comm.One())
+	return ExactLogZOnRanks(ctx, be, q, comm.One(), nil)
 }
 
 // ExactLogZOnRanks is ExactLogZ with the states shared out to the processes of a
-// group, in blocks of 4096 whose sums are added up in their order: all processes
-// have the same result, however many there are.
-func ExactLogZOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, g comm.Group) (float64, error) {
+// group, in blocks whose sums are added up in their order: all processes have
+// the same result, however many there are. progress, if not nil, is called now
+// and then with the fraction of this process's part that is done.
+func ExactLogZOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, g comm.Group, progress func(float64)) (float64, error) {
 	m := newMarginal(q)
 	given, terms := m.cheapest()
 	if math.IsInf(terms, 1) {
 		return 0, errors.New("exact log Z: " + WantExact(q))
 	}
-	n := q.Layers[given]
-	low := min(n, blockBits)
-	states := spin.NewBatch(n, 1<<low)
-	for c := range states.Chains {
-		for i := range low {
-			states.Set(i, c, c>>i&1 != 0)
-		}
+	block, bits := m.enumerated(ctx, be, given), enumerateBits
+	if backend.CheckRBM(q) != nil {
+		block, bits = m.counted(ctx, be, given), blockBits
 	}
-	f := make([]float64, states.Chains)
-	blocks := 1 << (n - low)
-	sums := make([]float64, 2*blocks) // top and sum of each
-	for high := blocks * g.Rank() / g.Size(); high < blocks*(g.Rank()+1)/g.Size(); high++ {
-		for i := low; i < n; i++ {
+	n := q.Layers[given]
+	blocks := 1 << (n - min(n, bits))
+	logs := make([]float64, blocks)
+	from, to := blocks*g.Rank()/g.Size(), blocks*(g.Rank()+1)/g.Size()
+	for high := from; high < to; high++ {
+		x, err := block(high, min(n, bits), func(part float64) {
+			if progress != nil {
+				progress((float64(high-from) + part) / float64(to-from))
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+		logs[high] = x
+	}
+	// Nothing but zeros is added to them.
+	if err := g.SumFloat64(logs); err != nil {
+		return 0, err
+	}
+	var z logSum
+	for _, x := range logs {
+		z.add(x)
+	}
+	return z.value(), nil
+}
+
+// blockSum returns the logarithm of the sum over the states of a layer whose
+// units from low on are the bits of high.
+type blockSum func(high, low int, progress func(float64)) (float64, error)
+
+// counted adds up the free energies of all states.
+func (m *marginal) counted(ctx context.Context, be backend.Backend, given int) blockSum {
+	var states *spin.Batch
+	var f []float64
+	return func(high, low int, progress func(float64)) (float64, error) {
+		if states == nil {
+			states = spin.NewBatch(m.q.Layers[given], 1<<low)
+			f = make([]float64, states.Chains)
+			for c := range states.Chains {
+				for i := range low {
+					states.Set(i, c, c>>i&1 != 0)
+				}
+			}
+		}
+		for i := low; i < m.q.Layers[given]; i++ {
 			row, word := states.Row(i), uint64(0)
 			if high>>(i-low)&1 != 0 {
 				word = states.TailMask()
@@ -98,17 +127,57 @@ func ExactLogZOnRanks(ctx context.Context, be backend.Backend, q *spin.Network, 
 		for _, x := range f {
 			z.add(-x)
 		}
-		sums[2*high], sums[2*high+1] = z.top, z.sum
+		progress(1)
+		return z.value(), nil
 	}
-	// Nothing but zeros is added to them.
-	if err := g.SumFloat64(sums); err != nil {
-		return 0, err
+}
+
+// enumerated has the backend enumerate an RBM without the highest units of a
+// layer, whose couplings become biases of the other one: exactly, in integers.
+func (m *marginal) enumerated(ctx context.Context, be backend.Backend, given int) blockSum {
+	return func(high, low int, progress func(float64)) (float64, error) {
+		job := backend.EnumerateRBMJob{Network: m.q, Progress: progress}
+		own := int64(0)
+		if low < m.q.Layers[given] {
+			job.Network, own = m.fixed(given, high, low)
+		}
+		e, err := be.EnumerateRBM(ctx, &job)
+		if err != nil {
+			return 0, err
+		}
+		return e.LogZ + math.Ldexp(float64(own), -int(m.q.Frac)), nil
 	}
-	var z logSum
-	for i := range blocks {
-		z.join(logSum{sums[2*i], sums[2*i+1]})
+}
+
+// fixed returns the RBM that is left when the units of a layer from low on are
+// held at the bits of high, and minus the energy of their own biases.
+func (m *marginal) fixed(given, high, low int) (*spin.Network, int64) {
+	q := m.q
+	n, others := q.Layers[given], q.Layers[1-given]
+	first, firstOther := q.First(given), q.First(1-given)
+	out := &spin.Network{Net: spin.Net[int32]{Layers: slices.Clone(q.Layers)}, Frac: q.Frac}
+	out.Layers[given] = low
+	var bias [2][]int32
+	bias[given], bias[1-given] = q.Bias[first:][:low], slices.Clone(q.Bias[firstOther:][:others])
+	w := make([]int32, 0, low*others)
+	own := int64(0)
+	for a := low; a < n; a++ {
+		own += int64(high>>(a-low)&1*2-1) * int64(q.Bias[first+a])
 	}
-	return z.value(), nil
+	q.Blocks[0].Each(q.Layers[1], func(i, j int, x int32) {
+		a, other := i, j
+		if given == 1 {
+			a, other = j, i
+		}
+		if a < low {
+			w = append(w, x)
+			return
+		}
+		bias[1-given][other] += int32(high>>(a-low)&1*2-1) * x
+	})
+	out.Bias = slices.Concat(bias[0], bias[1])
+	out.Blocks = []spin.Block[int32]{{A: 0, B: 1, W: w}}
+	return out, own
 }
 
 // MeanFreeEnergy returns the mean of F(v) over a source in epoch 0, and its
@@ -238,6 +307,37 @@ type AIS struct {
 	// at least ln Z as far as the chains were samples of the model.
 	LogZReverse, ReverseError, ReverseSampleSize float64
 	LogZBase                                     float64
+}
+
+// Bounds on an estimate that is reported without a word of doubt.
+const (
+	endsApart    = 1.0 // nats between the estimates of ln Z from both ends
+	fewestChains = 10  // effective sample size
+)
+
+// Doubts says, a sentence each, why the estimate is not to be trusted: ends
+// that are more than a nat apart, an effective sample size below 10, of which
+// a standard error says little, or an estimate from the model that lies below
+// the one from the base-rate model by more than five standard errors, where
+// both bounds cannot hold. Nil for none.
+func (z *AIS) Doubts() []string {
+	var list []string
+	apart := z.LogZReverse - z.LogZ
+	if !(math.Abs(apart) <= endsApart) {
+		list = append(list, fmt.Sprintf("the ends are %.3g nats apart: the likelihood lies between them and the higher one flatters, want more --temperatures", math.Abs(apart)))
+	}
+	for _, end := range []struct {
+		from string
+		size float64
+	}{{"from the base-rate model", z.SampleSize}, {"back from the model", z.ReverseSampleSize}} {
+		if !(end.size >= fewestChains) {
+			list = append(list, fmt.Sprintf("%s the effective sample size is %.3g: its end is biased by more than its standard error says, want more --temperatures or --chains", end.from, end.size))
+		}
+	}
+	if apart < -5*math.Hypot(z.StandardError, z.ReverseError) {
+		list = append(list, "the end from the model lies below the other: its chains are not samples of the model yet, want more --burn-in")
+	}
+	return list
 }
 
 // path is a way between the base-rate model and the model in steps of the

@@ -3,11 +3,14 @@ package train_test
 import (
 	"context"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 
+	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	"kadanoff/comm"
+	"kadanoff/model/modelfile"
 	"kadanoff/spin"
 	"kadanoff/train"
 )
@@ -42,6 +45,9 @@ func TestAnnealedImportance(t *testing.T) {
 	}
 	if math.Abs(z.LogZReverse-exact) > 5*z.ReverseError || z.ReverseError > 0.05 {
 		t.Errorf("from the model log Z is %v ± %v, want %v", z.LogZReverse, z.ReverseError, exact)
+	}
+	if d := z.Doubts(); d != nil {
+		t.Errorf("%+v is doubted: %q", z, d)
 	}
 	// Too few temperatures: the two ends part, the first from below.
 	c.Temperatures = 3
@@ -94,6 +100,104 @@ func bruteLogZ(q *spin.Network) float64 {
 	return top + math.Log(z)
 }
 
+// Blocks of states, with either layer the smaller one, add up to what the
+// backend makes of all states at once.
+func TestExactBlocks(t *testing.T) {
+	be := open(t)
+	for _, size := range [][2]int{{23, 20}, {20, 23}, {19, 19}, {7, 300}} {
+		q := quantized(t, size[0], size[1], 2)
+		whole, err := be.EnumerateRBM(context.Background(), &backend.EnumerateRBMJob{Network: q})
+		check(t, err)
+		got, err := train.ExactLogZ(context.Background(), be, q)
+		if err != nil || math.Abs(got-whole.LogZ) > 1e-11*math.Abs(got) {
+			t.Errorf("%d×%d: log Z is %v (%v), want %v", size[0], size[1], got, err, whole.LogZ)
+		}
+	}
+}
+
+// Standard errors are what the estimates scatter by, around the exact value.
+func TestErrorsOfAnnealing(t *testing.T) {
+	const n = 60
+	be, ctx := open(t), context.Background()
+	q := quantized(t, 13, 5, 3)
+	exact, err := train.ExactLogZ(ctx, be, q)
+	check(t, err)
+	s := set(t, 50, 13)
+	start, err := train.Load(s, 0, 50, 0)
+	check(t, err)
+	sums, err := train.Sums(s)
+	check(t, err)
+	var squares, bias [2]float64
+	for seed := range uint64(n) {
+		z, err := train.AnnealedImportance(ctx, be, q, train.AISConfig{
+			Chains: 300, Temperatures: 40, BurnIn: 50, Seed: seed, Base: train.BaseRates(sums, 50), Start: start,
+		})
+		check(t, err)
+		for i, x := range []float64{(z.LogZ - exact) / z.StandardError, (z.LogZReverse - exact) / z.ReverseError} {
+			squares[i] += x * x / n
+			bias[i] += x / n
+		}
+	}
+	for i, x := range squares {
+		// The mean of n squares of normal numbers is 1 ± √(2/n).
+		if math.Abs(x-1) > 5*math.Sqrt(2./n) || math.Abs(bias[i]) > 5/math.Sqrt(n) {
+			t.Errorf("end %d is off by %.2f ± %.2f standard errors", i, bias[i], math.Sqrt(x))
+		}
+	}
+}
+
+// A run begins with independent units of the data's means, and with weights of
+// the width that is asked for, in the units of the file.
+func TestInitialModel(t *testing.T) {
+	const width = 0.3
+	s := set(t, 103, 97)
+	sums, err := train.Sums(s)
+	check(t, err)
+	rates := train.BaseRates(sums, 103)
+	for units, factor := range map[modelfile.Units]float64{modelfile.Spin: 1, modelfile.Binary: 2} {
+		c := config()
+		c.Hidden, c.Units, c.InitWidth, c.Rate, c.Epochs = 53, units, width, 1e-30, 1
+		_, m := fit(t, open(t), c, s, train.Options{})
+		for i, b := range m.B {
+			if math.Abs(float64(b)-factor*rates[i]) > 1e-5 {
+				t.Errorf("%s: visible bias %d is %v, want %v", units, i, b, factor*rates[i])
+			}
+		}
+		sum, square, n := 0.0, 0.0, float64(len(m.W))
+		for _, w := range m.W {
+			sum += float64(w)
+			square += float64(w) * float64(w)
+		}
+		if math.Abs(sum/n) > 5*width/math.Sqrt(n) || math.Abs(math.Sqrt(square/n)/width-1) > 5/math.Sqrt(2*n) {
+			t.Errorf("%s: weights have mean %v and width %v, want 0 and %v", units, sum/n, math.Sqrt(square/n), width)
+		}
+		for a, x := range m.C {
+			if math.Abs(float64(x)) > 1e-5 {
+				t.Errorf("%s: hidden bias %d is %v, want 0", units, a, x)
+			}
+		}
+	}
+}
+
+func TestDoubts(t *testing.T) {
+	good := train.AIS{LogZ: 10, LogZReverse: 10.9, StandardError: 0.1, ReverseError: 0.1, SampleSize: 10, ReverseSampleSize: 10}
+	for want, edit := range map[string]func(z *train.AIS){
+		"":                                  func(*train.AIS) {},
+		"the ends are 1.5 nats apart":       func(z *train.AIS) { z.LogZReverse = 11.5 },
+		"the ends are NaN nats apart":       func(z *train.AIS) { z.LogZ = math.NaN() },
+		"from the base-rate model the eff":  func(z *train.AIS) { z.SampleSize = 9.9 },
+		"back from the model the effective": func(z *train.AIS) { z.ReverseSampleSize = 1.5 },
+		"lies below the other":              func(z *train.AIS) { z.LogZReverse = 9.1 },
+	} {
+		z := good
+		edit(&z)
+		d := z.Doubts()
+		if want == "" && len(d) > 0 || want != "" && (len(d) != 1 || !strings.Contains(d[0], want)) {
+			t.Errorf("%+v is doubted by %q, want %q", z, d, want)
+		}
+	}
+}
+
 func TestBaseRates(t *testing.T) {
 	for i, b := range train.BaseRates([]int64{0, 98, -98, 49}, 98) {
 		want := math.Atanh([]float64{0, 0.98, -0.98, 0.49}[i])
@@ -104,10 +208,10 @@ func TestBaseRates(t *testing.T) {
 }
 
 // All processes have the bits of one, however many share states, rows or
-// chains. 14 units make four blocks of states, 9001 rows three of configurations.
+// chains. 20 units make four blocks of states, 9001 rows three of configurations.
 func TestLikelihoodOnRanks(t *testing.T) {
 	be, ctx := open(t), context.Background()
-	q := quantized(t, 23, 14, 2)
+	q := quantized(t, 23, 20, 2)
 	s := set(t, 9001, 23)
 	data, err := train.Load(s, 0, 70, 0)
 	check(t, err)
@@ -115,7 +219,7 @@ func TestLikelihoodOnRanks(t *testing.T) {
 	check(t, err)
 	type result struct{ logZ, free, spread, raise, stderr float64 }
 	evaluate := func(g comm.Group) (r result, err error) {
-		if r.logZ, err = train.ExactLogZOnRanks(ctx, be, q, g); err != nil {
+		if r.logZ, err = train.ExactLogZOnRanks(ctx, be, q, g, nil); err != nil {
 			return r, err
 		}
 		if r.free, r.spread, err = train.MeanFreeEnergyOnRanks(ctx, be, q, s, g); err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"kadanoff/backend"
+	"kadanoff/backend/cpu"
 	"kadanoff/backend/ref"
 	"kadanoff/model/boltzmann"
 	"kadanoff/spin"
@@ -121,6 +122,56 @@ func TestAnnealedMachine(t *testing.T) {
 	}
 	if z.StandardError > 0.1 || z.ReverseError > 0.1 || z.StandardError == 0 {
 		t.Errorf("standard errors %v and %v", z.StandardError, z.ReverseError)
+	}
+}
+
+// A path that is fitted to a model goes from end to end, and gives a larger
+// effective sample size than points at equal distances.
+func TestFittedPath(t *testing.T) {
+	const n, chains = 40, 2000
+	net := spin.RBM(20, 6, make([]float32, 120), make([]float32, 20), make([]float32, 6))
+	for i := range net.Blocks[0].W {
+		net.Blocks[0].W[i] = 0.5 // it orders on the way
+	}
+	q, err := spin.Quantize(net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	be, err := cpu.New(backend.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer be.Close()
+	w, err := newWalk(be, q, &AISConfig{Chains: chains, Temperatures: n, Seed: 3, Base: make([]float64, 20)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fitted, err := w.fitted(context.Background(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(fitted) != n || fitted[0] != 0 || fitted[n-1] != backend.MixOne {
+		t.Fatalf("%d points from %d to %d", len(fitted), fitted[0], fitted[len(fitted)-1])
+	}
+	even := make(path, n)
+	for k := range even {
+		even[k] = uint32(k * backend.MixOne / (n - 1))
+	}
+	var size [2]float64
+	for i, way := range []path{fitted, even} {
+		for k := 1; k < n; k++ {
+			if way[k] <= way[k-1] {
+				t.Fatalf("point %d is %d, after %d", k, way[k], way[k-1])
+			}
+		}
+		x, err := w.forward(context.Background(), way, 0, chains, 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size[i] = estimate(x).SampleSize
+	}
+	if size[0] < 1.2*size[1] {
+		t.Errorf("effective sample size %v of %d chains on a fitted path, %v on an even one", size[0], chains, size[1])
 	}
 }
 

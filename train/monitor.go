@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kadanoff/backend"
+	"kadanoff/model/atomicfile"
 	"kadanoff/spin"
 	"kadanoff/spin/philox"
 )
@@ -64,9 +65,12 @@ type monitor struct {
 	r                 *run
 	train, validation *spin.Batch
 	file              *os.File
-	lines             []Metrics
+	lines             []Metrics // of every so-manieth epoch
+	every             int
+	last              []Metrics
 	paged             time.Time
 	reported          time.Time
+	measured          uint64 // step of the last line
 }
 
 func newMonitor(ctx context.Context, r *run) (*monitor, error) {
@@ -94,30 +98,38 @@ func (m *monitor) resume(dir string, step uint64) error {
 	}
 	in := bufio.NewScanner(m.file)
 	in.Buffer(nil, 1<<20)
+	info, err := m.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > 0 && !m.r.o.Resume { // of a run that has ended since prepare looked
+		return fmt.Errorf("--out %s: holds a run already (metrics.jsonl): want --resume or another folder", dir)
+	}
 	size := int64(0)
 	for in.Scan() {
 		var line Metrics
-		if json.Unmarshal(in.Bytes(), &line) != nil || line.Step > step {
+		end := size + int64(len(in.Bytes())) + 1
+		// A last line without its end was cut off in writing.
+		if end > info.Size() || json.Unmarshal(in.Bytes(), &line) != nil || line.Step > step {
 			break
 		}
-		m.lines = append(m.lines, line)
-		size += int64(len(in.Bytes())) + 1
+		m.remember(&line)
+		m.measured, size = line.Step, end
 	}
 	if err := in.Err(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	// A last line without its end was cut off in writing.
-	if info, err := m.file.Stat(); err != nil {
-		return err
-	} else if size > info.Size() {
-		size -= int64(len(mustJSON(&m.lines[len(m.lines)-1]))) + 1
-		m.lines = m.lines[:len(m.lines)-1]
-	}
 	if err := m.file.Truncate(size); err != nil {
 		return err
 	}
-	_, err = m.file.Seek(size, 0)
-	return err
+	if _, err := m.file.Seek(size, 0); err != nil {
+		return err
+	}
+	// What a process that was killed was writing.
+	if err := atomicfile.Sweep(dir, "checkpoint-", "index.html", "model.safetensors"); err != nil {
+		return err
+	}
+	return m.page(running)
 }
 
 func mustJSON(line *Metrics) []byte {
@@ -163,10 +175,11 @@ func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds f
 	if _, err := m.file.Write(text.Bytes()); err != nil {
 		return nil, err
 	}
-	m.lines = append(m.lines, *line)
+	m.remember(line)
+	m.measured = step
 	m.report(line)
 	if time.Since(m.paged) >= pageEvery {
-		if err := m.page(false); err != nil {
+		if err := m.page(running); err != nil {
 			return nil, err
 		}
 	}
@@ -175,15 +188,9 @@ func (m *monitor) measure(ctx context.Context, epoch int, step uint64, seconds f
 
 // likelihoods measures what free energies are needed for.
 func (m *monitor) likelihoods(ctx context.Context, q *marginal, line *Metrics) error {
-	pseudo, free, err := m.pseudo(ctx, q, m.train, uint64(line.Epoch))
+	pseudo, free, err := m.judged(ctx, q, line.Step)
 	if err != nil {
 		return err
-	}
-	if math.IsNaN(free) || math.IsInf(free, 0) {
-		return &backend.DivergedError{Step: line.Step, Reason: fmt.Errorf("the free energy of the data is %v", free)}
-	}
-	if coins := -math.Ln2 * float64(q.q.Layers[0]); pseudo < worst*coins {
-		return &backend.DivergedError{Step: line.Step - 1, Reason: fmt.Errorf("the pseudo-log-likelihood is %.6g, and %.6g for fair coins", pseudo, coins)}
 	}
 	line.PseudoLogLikelihood, line.FreeEnergy, line.score = &pseudo, &free, pseudo
 	if m.validation != nil {
@@ -211,20 +218,84 @@ func (m *monitor) likelihoods(ctx context.Context, q *marginal, line *Metrics) e
 	return nil
 }
 
-// report logs how the run goes, at most every second.
+// judged is pseudo for the training data; a *backend.DivergedError says that
+// the model after a step has diverged, though its weights fit fixed point.
+func (m *monitor) judged(ctx context.Context, q *marginal, step uint64) (pseudo, free float64, err error) {
+	epoch := (step + m.r.perEpoch - 1) / m.r.perEpoch
+	if pseudo, free, err = m.pseudo(ctx, q, m.train, epoch); err != nil {
+		return 0, 0, err
+	}
+	if math.IsNaN(free) || math.IsInf(free, 0) {
+		return 0, 0, &backend.DivergedError{Step: step - 1, Reason: fmt.Errorf("the free energy of the data is %v", free)}
+	}
+	if coins := -math.Ln2 * float64(q.q.Layers[0]); pseudo < worst*coins {
+		return 0, 0, &backend.DivergedError{Step: step - 1, Reason: fmt.Errorf("the pseudo-log-likelihood is %.6g, and %.6g for fair coins", pseudo, coins)}
+	}
+	return pseudo, free, nil
+}
+
+// sound reports a model in r.state, after a step, that has diverged. What an
+// epoch's metrics have judged is not judged again.
+func (m *monitor) sound(step uint64) error {
+	if step == m.measured || step == 0 {
+		return nil
+	}
+	q, err := spin.Quantize(m.r.state.Model)
+	if err != nil {
+		return &backend.DivergedError{Step: step - 1, Reason: err}
+	}
+	sum := newMarginal(q)
+	if !sum.sums(0) || sum.rowTerms() > monitorTerms {
+		return nil
+	}
+	_, _, err = m.judged(context.Background(), sum, step)
+	q, sum = nil, nil
+	release(len(m.r.state.Model.Blocks[0].W))
+	return err
+}
+
+// How often the run speaks: at the ends of epochs, and where those are long.
+const (
+	reportEpochs = time.Second
+	reportSteps  = 10 * time.Second
+)
+
+// report logs how the run goes at the end of an epoch.
 func (m *monitor) report(line *Metrics) {
-	if line.Epoch < m.r.Epochs && time.Since(m.reported) < time.Second {
+	if line.Epoch < m.r.Epochs && time.Since(m.reported) < reportEpochs {
 		return
 	}
-	m.reported = time.Now()
-	left := line.Seconds / float64(line.Epoch) * float64(m.r.Epochs-line.Epoch)
-	text := fmt.Sprintf("epoch %d of %d, step %d, %.3g ms a step, about %v left",
-		line.Epoch, m.r.Epochs, line.Step, 1000*line.Seconds/float64(line.Step),
-		time.Duration(left*float64(time.Second)).Round(time.Second))
+	text := m.pace(line.Step)
 	if p := line.PseudoLogLikelihood; p != nil {
 		text += fmt.Sprintf(", pseudo-likelihood %.4f", *p)
 	}
+	m.say(text)
+}
+
+// progress logs how far the run has come, within an epoch that takes long.
+func (m *monitor) progress(step uint64) {
+	if since := time.Since(m.reported); since >= reportSteps && time.Since(m.r.looping) >= reportSteps {
+		m.say(m.pace(step))
+	}
+}
+
+func (m *monitor) say(text string) {
+	m.reported = time.Now()
 	m.r.log("%s", text)
+}
+
+// pace says how far the run has come, how fast this process goes and how long
+// it will take to the last epoch.
+func (m *monitor) pace(step uint64) string {
+	r := m.r
+	epoch, part := step/r.perEpoch, ""
+	if in := step % r.perEpoch; in > 0 {
+		epoch, part = epoch+1, fmt.Sprintf(" (%.0f %%)", 100*float64(in)/float64(r.perEpoch))
+	}
+	each := time.Since(r.looping).Seconds() / float64(max(1, step-r.firstStep))
+	left := time.Duration(each * float64(r.total-step) * float64(time.Second))
+	return fmt.Sprintf("epoch %d of %d%s, step %d of %d, %.3g ms a step, about %v left",
+		epoch, r.Epochs, part, step, r.total, 1000*each, left.Round(time.Second))
 }
 
 // pseudo returns the pseudo-log-likelihood and the mean free energy of the ±1

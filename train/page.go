@@ -8,26 +8,33 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
-	"io"
 	"kadanoff/model/atomicfile"
+)
+
+// What the page says of a run, beside why it stopped.
+const (
+	running  = "running"
+	finished = "finished"
 )
 
 // page writes index.html: curves of the metrics, and weights and chains as
 // images where configurations have two dimensions. It opens without a network
 // and asks to be loaded again while the run goes on.
-func (m *monitor) page(finished bool) error {
+func (m *monitor) page(status string) error {
 	r := m.r
 	m.paged = time.Now()
 	var b strings.Builder
-	refresh := `<meta http-equiv="refresh" content="5">`
-	status := "running"
-	if finished {
-		refresh, status = "", "finished"
+	refresh := ""
+	if status == running {
+		refresh = `<meta http-equiv="refresh" content="5">`
 	}
+	status = html.EscapeString(status)
 	fmt.Fprintf(&b, `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">%s<title>%s: %s</title>
 <style>
@@ -45,8 +52,8 @@ img{image-rendering:pixelated;border:1px solid #ddd}
 			fmt.Fprintf(&b, "<figure>%s<figcaption>%s</figcaption></figure>\n", c.svg(), html.EscapeString(c.title))
 		}
 	}
-	if len(r.o.Shape) == 2 && r.state.Model != nil {
-		if err := m.images(&b); err != nil {
+	if shape := squeezed(r.o.Shape); len(shape) == 2 && r.state.Model != nil {
+		if err := m.images(&b, shape[0], shape[1]); err != nil {
 			return err
 		}
 	}
@@ -64,11 +71,45 @@ var couplings = map[string]string{
 	"hidden": "between the layers and of hidden units", "all": "of all units",
 }
 
+// squeezed returns a shape without its axes of one: images of 28×28×1 are
+// pictures, too.
+func squeezed(shape []int) []int {
+	var out []int
+	for _, n := range shape {
+		if n != 1 {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 func (m *monitor) epochs() int {
-	if len(m.lines) == 0 {
+	if len(m.last) == 0 {
 		return 0
 	}
-	return m.lines[len(m.lines)-1].Epoch
+	return m.last[len(m.last)-1].Epoch
+}
+
+// What the page shows of a run however long it is.
+const (
+	drawn  = 2048 // most epochs of a curve
+	listed = 20   // last epochs in the table
+)
+
+// remember keeps a line for the page: the last few, and of all of them every
+// so-manieth, so that neither memory nor page grows with the epochs.
+func (m *monitor) remember(line *Metrics) {
+	if m.last = append(m.last, *line); len(m.last) > listed {
+		m.last = append(m.last[:0], m.last[1:]...)
+	}
+	m.every = max(m.every, 1)
+	if line.Epoch%m.every != 0 {
+		return
+	}
+	if m.lines = append(m.lines, *line); len(m.lines) > drawn {
+		m.every *= 2
+		m.lines = slices.DeleteFunc(m.lines, func(l Metrics) bool { return l.Epoch%m.every != 0 })
+	}
 }
 
 // curve is a quantity over the epochs.
@@ -84,8 +125,12 @@ func (m *monitor) curves() []curve {
 		{title: "free-energy gap, validation less training (nats)"},
 		{title: "root mean square of the weights"}, {title: "rate"},
 	}
-	for i := range m.lines {
-		l := &m.lines[i]
+	lines := m.lines
+	if n := len(m.last); n > 0 && m.last[n-1].Epoch%m.every != 0 {
+		lines = append(slices.Clip(lines), m.last[n-1])
+	}
+	for i := range lines {
+		l := &lines[i]
 		for k, y := range []*float64{l.LogLikelihood, l.ValidationLogLikelihood, l.PseudoLogLikelihood, l.ValidationPseudo, l.FreeEnergyGap, &l.WeightScale, &l.Rate} {
 			if y != nil {
 				list[k].x, list[k].y = append(list[k].x, float64(l.Epoch)), append(list[k].y, *y)
@@ -136,9 +181,8 @@ const tiles = 8 // images in a row and a column
 
 // images draws the weights of the first hidden units and the visible units of
 // the first chains.
-func (m *monitor) images(b *strings.Builder) error {
+func (m *monitor) images(b *strings.Builder, rows, cols int) error {
 	r := m.r
-	rows, cols := r.o.Shape[0], r.o.Shape[1]
 	model := r.state.Model
 	v, h := model.Layers[0], model.Layers[1]
 	if rows*cols != v || v > 1<<16 {
@@ -194,14 +238,9 @@ func figure(b *strings.Builder, caption string, rows, cols, n int, at func(k, i 
 
 // table lists the last epochs.
 func (m *monitor) table(b *strings.Builder) {
-	const last = 20
-	lines := m.lines
-	if len(lines) > last {
-		lines = lines[len(lines)-last:]
-	}
 	b.WriteString("<table><tr><th>epoch</th><th>step</th><th>rate</th><th>pseudo-log-likelihood</th><th>log-likelihood</th><th>seconds</th></tr>\n")
-	for i := range lines {
-		l := &lines[i]
+	for i := range m.last {
+		l := &m.last[i]
 		number := func(x *float64) string {
 			if x == nil {
 				return "–"

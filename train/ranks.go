@@ -212,7 +212,7 @@ func (r *run) sameJob() error {
 	if err != nil {
 		return err
 	}
-	return r.ranks.same(sha256.Sum256(append(text, r.digest...)), "settings or data")
+	return r.ranks.same(sha256.Sum256(append(append(text, r.digest...), r.held...)), "settings or data")
 }
 
 // sameModel makes sure that all ranks hold the same model in r.state.

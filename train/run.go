@@ -84,10 +84,14 @@ type run struct {
 	loaded   uint64 // step that batch belongs to, plus 1
 	rows     []uint64
 	digest   string
+	held     string // digest of the held-out data, or noneHeld
 	monitor  *monitor
 	best     best
 	started  time.Time
 	seconds  float64 // before this process
+
+	looping   time.Time // when the first step of this process began
+	firstStep uint64
 
 	saved     time.Time // when the last checkpoint was written
 	savedStep uint64
@@ -130,7 +134,24 @@ func Run(ctx context.Context, be backend.Backend, c Config, data Source, o Optio
 	if r.monitor != nil {
 		defer r.monitor.close()
 	}
-	return r.loop(ctx)
+	res, err := r.loop(ctx)
+	if r.monitor != nil && (err != nil || !res.Finished) {
+		// Whoever looks at the page sees that nothing goes on. A page that
+		// cannot be written does not hide why.
+		_ = r.monitor.page(r.whyStopped(ctx, res, err))
+	}
+	return res, err
+}
+
+// whyStopped says in a word why a run ended before it was finished.
+func (r *run) whyStopped(ctx context.Context, res *Result, err error) string {
+	switch {
+	case err == nil:
+		return "stopped: " + res.Reason
+	case ctx.Err() != nil:
+		return "stopped: " + context.Cause(ctx).Error()
+	}
+	return "stopped: " + err.Error()
 }
 
 // check completes the settings and reports what is wrong with them.
@@ -166,6 +187,9 @@ func (r *run) check() error {
 func (r *run) begin(ctx context.Context) (err error) {
 	if err = r.check(); err == nil {
 		r.digest, err = digest(cancellable{r.data, ctx})
+	}
+	if r.held = noneHeld; err == nil && r.o.Validation != nil {
+		r.held, err = digest(cancellable{r.o.Validation, ctx})
 	}
 	if n := r.ranks.Size(); err == nil && r.Algorithm != "cd" && r.Chains < n {
 		err = fmt.Errorf("--chains %d: want at least one for each of %d processes", r.Chains, n)
@@ -306,6 +330,9 @@ func (r *run) restore(c *checkpoint) error {
 	if c.meta.Data != r.digest {
 		return fmt.Errorf("%s: the data are not those that the run began with", c.path)
 	}
+	if was := c.meta.Validation; was != "" && was != r.held {
+		return fmt.Errorf("%s: --validation: the held-out data are not those that the run began with", c.path)
+	}
 	r.state, r.best, r.seconds = c.state, c.best, c.meta.Seconds
 	r.state.Chains = r.part(c.state.Chains)
 	if err := r.trainer.Load(&r.state); err != nil {
@@ -319,6 +346,7 @@ func (r *run) restore(c *checkpoint) error {
 func (r *run) loop(ctx context.Context) (*Result, error) {
 	step := r.state.Step
 	r.saved, r.savedStep = time.Now(), step
+	r.looping, r.firstStep = r.saved, step
 	for done := r.over(step); !done; {
 		// What several ranks want is known after the sums of the next step.
 		var now, own requests
@@ -349,6 +377,9 @@ func (r *run) loop(ctx context.Context) (*Result, error) {
 			if err := r.endEpoch(ctx, step); err != nil {
 				return nil, err
 			}
+		}
+		if r.monitor != nil {
+			r.monitor.progress(step)
 		}
 		done = r.over(step)
 		if done || r.o.CheckpointSteps > 0 && step%r.o.CheckpointSteps == 0 {
@@ -562,6 +593,11 @@ func (r *run) finish() error {
 	if err := r.trainer.Save(&r.state); err != nil {
 		return err
 	}
+	// A process that was killed when it had written the last checkpoint has
+	// left one too many.
+	if err := r.prune(checkpointPath(r.o.Dir, r.state.Step)); err != nil {
+		return err
+	}
 	m, err := r.model()
 	if err != nil {
 		return err
@@ -569,5 +605,5 @@ func (r *run) finish() error {
 	if err := modelfile.Save(r.path("model.safetensors"), m); err != nil {
 		return err
 	}
-	return r.monitor.page(true)
+	return r.monitor.page(finished)
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,8 +151,8 @@ func TestTiedExactGradient(t *testing.T) {
 // exact solution.
 func TestRingFullWeights(t *testing.T) {
 	c := config()
-	c.Hidden, c.ExactGradient, c.InitWidth, c.Rate, c.Momentum, c.Epochs = 6, true, 0.3, 0.3, 0.9, 800
-	s := ring(6, 2000000, 1)
+	c.Hidden, c.ExactGradient, c.InitWidth, c.Rate, c.Momentum, c.Epochs = 8, true, 0.3, 0.3, 0.9, 2000
+	s := ring(8, 2000000, 1)
 	dir := t.TempDir()
 	fit(t, open(t), c, s, train.Options{Dir: dir, Validation: s})
 	lines := metrics(t, dir)
@@ -166,7 +167,7 @@ func TestRingFullWeights(t *testing.T) {
 	}
 	m, err := modelfile.Load(filepath.Join(dir, "model.safetensors"))
 	check(t, err)
-	q, err := spin.Quantize(spin.RBM(6, 6, m.RBM.W, m.RBM.B, m.RBM.C))
+	q, err := spin.Quantize(spin.RBM(8, 8, m.RBM.W, m.RBM.B, m.RBM.C))
 	check(t, err)
 	logZ, err := train.ExactLogZ(context.Background(), ref.New(), q)
 	check(t, err)
@@ -422,10 +423,16 @@ func binaryGradient(w, b, c []float64, s *table) (dw, db, dc []float64) {
 	return dw, db, dc
 }
 
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	check(t, err)
+	return b
+}
+
 func metrics(t testing.TB, dir string) []train.Metrics {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
-	check(t, err)
+	text := readFile(t, filepath.Join(dir, "metrics.jsonl"))
 	var list []train.Metrics
 	for _, line := range bytes.Split(bytes.TrimSpace(text), []byte("\n")) {
 		var m train.Metrics
@@ -474,7 +481,8 @@ func TestResume(t *testing.T) {
 		"all":      func(c *train.Config) { c.Couplings, c.Momentum, c.K, c.Chains = "all", 0.5, 2, 70 },
 		"visible":  func(c *train.Config) { c.Couplings, c.Temperature, c.Patience = "visible", 2, 3 },
 		"hidden":   func(c *train.Config) { c.Couplings, c.WeightDecay, c.L1 = "hidden", 0.01, 0.001 },
-		"exact":    func(c *train.Config) { c.Couplings, c.Hidden, c.ExactGradient, c.Epochs = "all", 3, true, 20 },
+		"exact":    func(c *train.Config) { c.ExactGradient, c.Momentum, c.Epochs = true, 0.5, 20 },
+		"machine":  func(c *train.Config) { c.Couplings, c.Hidden, c.ExactGradient, c.Epochs = "all", 3, true, 20 },
 	} {
 		c := config()
 		edit(&c)
@@ -622,6 +630,20 @@ func TestCheckpointsRefused(t *testing.T) {
 	o := base
 	o.Resume = false
 	refused("a folder in use", "want --resume or another folder", c, s, o)
+	o = base
+	o.Validation = set(t, 50, 11)
+	refused("held-out data where there were none", "the held-out data are not those", c, s, o)
+	// A checkpoint of another model.
+	o = train.Options{Dir: t.TempDir(), Resume: true}
+	check(t, os.WriteFile(filepath.Join(o.Dir, filepath.Base(last)), good, 0o666))
+	other = c
+	other.Hidden = 9
+	refused("a checkpoint of another model", "--hidden is 9, was 7", other, s, o)
+	refused("a checkpoint of a wider model", "the data are not those", c, set(t, 103, 12), o)
+	// Nothing is lost where there is a model and nothing to go on from.
+	o.Dir = t.TempDir()
+	check(t, os.WriteFile(filepath.Join(o.Dir, "model.safetensors"), good, 0o666))
+	refused("a model alone", "a model but no checkpoint", c, s, o)
 	newer := bytes.Replace(good, []byte(`"format":"1"`), []byte(`"format":"2"`), 1)
 	check(t, os.WriteFile(last, newer, 0o666))
 	refused("a newer version", `format "2"`, c, s, base)
@@ -676,6 +698,37 @@ func TestReadOnlyFolder(t *testing.T) {
 	check(t, os.Chmod(dir, 0o555))
 	if _, err := train.Run(context.Background(), open(t), config(), set(t, 20, 11), train.Options{Dir: dir}); err == nil {
 		t.Error("a read-only folder is accepted")
+	}
+}
+
+// A run on probabilities, drawn anew in each epoch, goes on with the draws that
+// it would have had; other draws make another model.
+func TestDrawnResumes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.txt")
+	var rows strings.Builder
+	for i := range 103 {
+		fmt.Fprintf(&rows, "0.%d 0.5 0.%d 1 0 0.1 0.9 0.3 0.6\n", i%10, i*i%10)
+	}
+	check(t, os.WriteFile(path, []byte(rows.String()), 0o666))
+	p, err := data.LoadProbabilities(path, data.Options{})
+	check(t, err)
+	c, be := config(), open(t)
+	c.Binarize = true
+	o := train.Options{Dir: t.TempDir(), CheckpointSteps: 4}
+	_, whole := fit(t, be, c, train.Drawn{Probabilities: p, Key: philox.NewKey(1)}, o)
+	other := train.Options{Dir: t.TempDir(), CheckpointSteps: 4, Resume: true}
+	for cut := 1; ; cut++ {
+		ctx := &countdown{Context: context.Background(), left: 3 + cut%7}
+		if r, err := train.Run(ctx, be, c, train.Drawn{Probabilities: p, Key: philox.NewKey(1)}, other); err == nil && r.Finished {
+			break
+		} else if !errors.Is(err, context.Canceled) || cut > 500 {
+			t.Fatalf("%v, %v", r, err)
+		}
+	}
+	same(t, "probabilities", o.Dir, other.Dir)
+	_, m := fit(t, be, c, train.Drawn{Probabilities: p, Key: philox.NewKey(2)}, train.Options{})
+	if slices.Equal(m.W, whole.W) {
+		t.Error("other draws give the same model")
 	}
 }
 

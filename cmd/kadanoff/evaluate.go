@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,10 +43,18 @@ type evaluation struct {
 	DataError  *cli.Float `json:"data_standard_error,omitempty"`
 	Constant   *cli.Float `json:"log_z_constant,omitempty"` // log_z less that of the ±1 model
 	FieldError cli.Float  `json:"field_error"`              // largest change of a field by fixed point
+
+	// Warning says why the ends of ais are not to be trusted; it is on stderr,
+	// too.
+	Warning string `json:"warning,omitempty"`
 }
 
-// exactWork is the most terms for which auto sums exactly.
-const exactWork = 1 << 35
+// The most terms for which auto sums exactly: those of 30 units beside 784, some
+// minutes of one core; fewer where they are summed one by one.
+const (
+	exactWork   = 1 << 40
+	exactByHand = 1 << 34
+)
 
 func newEvaluate(o *cli.Options) *cobra.Command {
 	var in dataFlags
@@ -81,7 +90,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 		terms := train.ExactTerms(m.net)
 		if method == "auto" {
 			method = "ais"
-			if terms <= exactWork {
+			if terms <= exactByHand || backend.CheckRBM(m.net) == nil && o.Backend != "ref" && terms <= exactWork {
 				method = "exact"
 			}
 		}
@@ -105,7 +114,8 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 			"ais: log Z by annealed importance sampling from a base-rate model (its biases fitted to --base, or the\n" +
 			"data), whose likelihood flatters on average, and back from chains of the model, whose likelihood does not\n" +
 			"as far as the chains (started from the data, --burn-in sweeps) are samples of it. Trust them where they\n" +
-			"agree and ten times the temperatures move neither.\n" +
+			"agree and ten times the temperatures move neither; ends more than a nat apart, and effective sample\n" +
+			"sizes below 10, are warned of.\n" +
 			"raise: a likelihood that is too low on average: that of what annealing forward yields.\n" +
 			"auto (the default): exact where the smaller layer allows it, else ais.\n" +
 			"Under mpirun or srun the processes share the work, with the same result.",
@@ -157,7 +167,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				}
 				switch method {
 				case "exact":
-					logZ, err := train.ExactLogZOnRanks(ctx, be, m.net, g)
+					logZ, err := train.ExactLogZOnRanks(ctx, be, m.net, g, summing(cmd, g))
 					if err != nil {
 						return err
 					}
@@ -175,6 +185,7 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 					e.LogLikelihood, e.LogLikelihoodReverse = cli.Float(-free-z.LogZ), number(-free-z.LogZReverse)
 					e.StandardError, e.StandardErrorReverse = number(z.StandardError), number(z.ReverseError)
 					e.SampleSize, e.SampleSizeReverse = number(z.SampleSize), number(z.ReverseSampleSize)
+					e.Warning = strings.Join(z.Doubts(), "; ")
 				case "raise":
 					rows, err := train.Sample(source, min(source.Rows(), c.Chains))
 					if err != nil {
@@ -189,6 +200,9 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 				}
 				if math.IsNaN(float64(e.LogLikelihood)) {
 					return cli.Unfinished("%s: the likelihood is not a number", args[0])
+				}
+				if e.Warning != "" && g.Rank() == 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", e.Warning)
 				}
 				return o.Print(cmd, e)
 			})
@@ -206,4 +220,21 @@ func newEvaluate(o *cli.Options) *cobra.Command {
 	f.DurationVar(&peers, "peer-timeout", comm.DefaultTimeout, "end with code 75 when the other processes of an mpirun do not answer for so long")
 	f.StringVar(&base, "base", "", "data that the base-rate model is fitted to (default the data)")
 	return cmd
+}
+
+// summing returns what says on stderr, every ten seconds, how far an exact sum
+// has come; nil on processes that say nothing.
+func summing(cmd *cobra.Command, g comm.Group) func(float64) {
+	if g.Rank() > 0 {
+		return nil
+	}
+	began, said := time.Now(), time.Now()
+	return func(done float64) {
+		if time.Since(said) < 10*time.Second || done <= 0 {
+			return
+		}
+		said = time.Now()
+		left := time.Duration(float64(said.Sub(began)) * (1 - done) / done)
+		fmt.Fprintf(cmd.ErrOrStderr(), "log Z: %.0f %% of the states, about %v left\n", 100*done, left.Round(time.Second))
+	}
 }

@@ -63,6 +63,9 @@ func (d *dataFlags) load(cmd *cobra.Command, path string, seed uint64) (train.So
 	}
 	var set *data.Set
 	if path == "" || path == digits.Name {
+		if o.Threshold != nil {
+			return nil, nil, cli.Usage("--threshold %v: the digits that the program carries are binary", d.threshold)
+		}
 		set = digits.Load()
 	} else {
 		var err error

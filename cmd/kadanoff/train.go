@@ -90,6 +90,10 @@ func newTrain(o *cli.Options) *cobra.Command {
 			if len(args) == 1 {
 				path = args[0]
 			}
+			// A signal that comes while the data are read waits for the first step.
+			now := make(chan os.Signal, 1)
+			notifyCheckpoint(now)
+			defer signal.Stop(now)
 			return cli.OnRanks(cmd, peers, "; --resume continues at the last checkpoint", func(g comm.Group) error {
 				code := func(err error) int { return cli.ExitCode(cmd.Context(), unfinished(err, run.Dir)) }
 				if err := o.Settle(cmd, g); err != nil {
@@ -102,9 +106,6 @@ func newTrain(o *cli.Options) *cobra.Command {
 				if err := comm.Agree(g, err, code); err != nil {
 					return err
 				}
-				now := make(chan os.Signal, 1)
-				notifyCheckpoint(now)
-				defer signal.Stop(now)
 				run.Name, run.Checkpoint, run.Group, run.Code = path, now, g, code
 				run.Log = func(format string, args ...any) {
 					in.say(cmd)
@@ -158,7 +159,10 @@ func newTrain(o *cli.Options) *cobra.Command {
 func unfinished(err error, dir string) error {
 	if diverged := (*backend.DivergedError)(nil); errors.As(err, &diverged) {
 		if peer := (*comm.PeerError)(nil); !errors.As(err, &peer) {
-			return cli.Unfinished("%v; the last checkpoint in %s is from before", diverged, dir)
+			if last := train.LastCheckpoint(dir); last != "" {
+				return cli.Unfinished("%v; the last checkpoint, %s, is from before", diverged, last)
+			}
+			return cli.Unfinished("%v; no checkpoint had been written yet", diverged)
 		}
 	}
 	return err

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"kadanoff/model/modelfile"
 	"kadanoff/model/npy"
 )
 
@@ -74,6 +77,7 @@ func TestEvaluate(t *testing.T) {
 			Likelihood    float64 `json:"log_likelihood"`
 			StandardError float64 `json:"standard_error"`
 			ReverseError  float64 `json:"standard_error_reverse"`
+			Warning       string
 		}
 		runJSON(t, &exact, "evaluate", model, "--data", "digits")
 		runJSON(t, &ais, "evaluate", model, "--data", "digits", "--method", "ais", "--chains", "500", "--temperatures", "200", "--burn-in", "100")
@@ -82,6 +86,22 @@ func TestEvaluate(t *testing.T) {
 		}
 		if math.Abs(ais.LogZ-exact.LogZ) > 5*ais.StandardError || math.Abs(ais.Reverse-exact.LogZ) > 5*ais.ReverseError {
 			t.Errorf("%s: log Z %v exactly, %v ± %v and %v ± %v from the ends", units, exact.LogZ, ais.LogZ, ais.StandardError, ais.Reverse, ais.ReverseError)
+		}
+		if exact.Warning != "" || ais.Warning != "" {
+			t.Errorf("%s: warnings %q and %q of good estimates", units, exact.Warning, ais.Warning)
+		}
+		if units == "binary" {
+			continue
+		}
+		// Too few temperatures and chains, ends that agree and are both wrong:
+		// whoever reads the number is warned.
+		args := []string{"evaluate", model, "--data", "digits", "--method", "ais", "--chains", "12", "--temperatures", "2", "--burn-in", "100"}
+		runJSON(t, &ais, args...)
+		if !strings.Contains(ais.Warning, "the effective sample size is 1.0") {
+			t.Errorf("%s: the warning is %q, ends %v and %v, exactly %v", units, ais.Warning, ais.LogZ, ais.Reverse, exact.LogZ)
+		}
+		if _, stdout, stderr := run(args...); !strings.Contains(stderr, "warning: "+ais.Warning+"\n") || !strings.Contains(stdout, ais.Warning) {
+			t.Errorf("%s: stderr %q, stdout %q", units, stderr, stdout)
 		}
 	}
 }
@@ -191,6 +211,63 @@ func TestSampleTransformReconstruct(t *testing.T) {
 	}
 }
 
+// The observers of sample are right: energy and magnetisation of a small machine
+// are those of a sum over all states, and two coupled units forget where they
+// were as exactly as they must, v → h → v with correlation tanh²w in a sweep.
+func TestSampleObservers(t *testing.T) {
+	type mean struct{ Mean, Error, Tau float64 }
+	var s struct{ Energy, Magnetization mean }
+	sample := func(m *modelfile.RBM, flags ...string) {
+		t.Helper()
+		dir := t.TempDir()
+		model := filepath.Join(dir, "m.safetensors")
+		if err := modelfile.Save(model, &modelfile.Model{RBM: m}); err != nil {
+			t.Fatal(err)
+		}
+		runJSON(t, &s, append([]string{"sample", model, "--chains", "64", "--sweeps", "200", "--burn-in", "100", "--out", filepath.Join(dir, "s.npy")}, flags...)...)
+	}
+	const v, h = 6, 3
+	m := &modelfile.RBM{Units: modelfile.Spin, Visible: v, Hidden: h, W: make([]float32, v*h), B: make([]float32, v), C: make([]float32, h)}
+	for i := range m.W {
+		m.W[i] = float32(i%5-1) / 8
+	}
+	for i := range m.B {
+		m.B[i] = float32(i) / 8
+	}
+	for _, temperature := range []float64{1, 2} {
+		energy, magnetization, z := 0.0, 0.0, 0.0
+		for state := range 1 << (v + h) {
+			spin := func(u int) float64 { return float64(state>>u&1)*2 - 1 }
+			e, sum := 0.0, 0.0
+			for i := range v {
+				sum += spin(i) / v
+				e -= float64(m.B[i]) * spin(i)
+				for a := range h {
+					e -= float64(m.W[i*h+a]) * spin(i) * spin(v+a)
+				}
+			}
+			p := math.Exp(-e / temperature)
+			z, energy, magnetization = z+p, energy+p*e, magnetization+p*sum
+		}
+		sample(m, "--temperature", fmt.Sprint(temperature))
+		for name, x := range map[string]struct {
+			got  mean
+			want float64
+		}{"energy": {s.Energy, energy / z}, "magnetisation": {s.Magnetization, magnetization / z}} {
+			if math.Abs(x.got.Mean-x.want) > 5*x.got.Error || x.got.Error > 0.05 || x.got.Error <= 0 {
+				t.Errorf("T = %v: %s %v ± %v, exactly %v", temperature, name, x.got.Mean, x.got.Error, x.want)
+			}
+		}
+	}
+	for _, w := range []float64{0, 0.7, 1} {
+		sample(&modelfile.RBM{Units: modelfile.Spin, Visible: 1, Hidden: 1, W: []float32{float32(w)}, B: []float32{0}, C: []float32{0}})
+		rho := math.Tanh(w) * math.Tanh(w)
+		if want := 0.5 + rho/(1-rho); math.Abs(s.Magnetization.Tau-want) > 0.25*want {
+			t.Errorf("w = %v: autocorrelation time %v sweeps, exactly %v", w, s.Magnetization.Tau, want)
+		}
+	}
+}
+
 func TestTrainBadUse(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -205,6 +282,18 @@ func TestTrainBadUse(t *testing.T) {
 	ragged := write("ragged.txt", "0 1 1\n1 0\n")
 	empty := write("empty.txt", "")
 	narrow := write("narrow.txt", "0 1 1\n1 0 0\n")
+	labels := write("labels.idx", "\x00\x00\x08\x01\x00\x00\x00\x03\x07\x02\x01")
+	lone := write("labels.csv", "7\n2\n1\n")
+	gap := write("gap.csv", "1,0,1\n1,,1\n")
+	var whole bytes.Buffer
+	z := gzip.NewWriter(&whole)
+	for i := range 2000 {
+		fmt.Fprintf(z, "%011b\n", i)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cut := write("digits.gz", whole.String()[:whole.Len()/2])
 	out := filepath.Join(dir, "out")
 	for line, word := range map[string]string{
 		"train " + many + " --out " + out:            "--threshold",
@@ -226,6 +315,12 @@ func TestTrainBadUse(t *testing.T) {
 		"train digits --algorithm cd --chains 5 --out " + out:           "--chains 5",
 		"train digits --validation " + narrow + " --out " + out:         "3 units",
 		"train digits --binarize random --out " + out:                   "--binarize",
+		"train digits --threshold 3 --out " + out:                       "--threshold 3",
+		"train " + many + " --threshold NaN --out " + out:               "--threshold NaN",
+		"train " + labels + " --threshold 5 --out " + out:               "these look like labels",
+		"train " + lone + " --out " + out:                               "look like labels",
+		"train " + cut + " --out " + out:                                "digits.gz",
+		"train " + gap + " --out " + out:                                "line 2: value 2 is missing",
 		"train digits --hidden 500 --exact-gradient --out " + out + "e": "--exact-gradient",
 	} {
 		badUse(t, line)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // File is a file being written. Nothing of it is seen at its path before
@@ -137,4 +138,24 @@ func Write(path string, fill func(io.Writer) error) error {
 		return err
 	}
 	return f.Commit()
+}
+
+// Sweep removes from dir the temporary files that a process which was killed
+// has left of files whose names begin with one of the prefixes. Nobody may be
+// writing such files meanwhile.
+func Sweep(dir string, prefixes ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		for _, p := range prefixes {
+			if e.Type().IsRegular() && strings.HasPrefix(e.Name(), "."+p) {
+				if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }

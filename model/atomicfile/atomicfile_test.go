@@ -120,3 +120,35 @@ func TestErrorsNameThePath(t *testing.T) {
 		}
 	}
 }
+
+// What is swept are the temporary files of those names, as a process that was
+// killed leaves them, and nothing else.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Create(filepath.Join(dir, "model-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("half")); err != nil { // and is killed
+		t.Fatal(err)
+	}
+	defer f.Abort()
+	for name, text := range map[string]string{"model-1": "old", ".other-1234": "x", "model-1234": "y"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".model-folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 5 {
+		t.Fatalf("before: %v, %v", entries, err)
+	}
+	if err := Sweep(dir, "model-", "index.html"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, ".model-folder")); err != nil {
+		t.Errorf("a folder was swept: %v", err)
+	}
+	wantFiles(t, dir, map[string]string{"model-1": "old", ".other-1234": "x", "model-1234": "y"})
+}

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -167,6 +169,8 @@ func TestFormats(t *testing.T) {
 		"idx float":  {file: idxBytes(t, 0x0D, floats32, 3, 5), low: -.5, high: .5},
 		"idx double": {file: idxBytes(t, 0x0E, floats(0, 1), 3, 5), high: 1},
 		"words":      {file: []byte("# two\n10010\n\n 00101 # second\r\n11110"), high: 1},
+		"commas":     {file: []byte("1,0,0,1,0,\r\n0,0,1,0,1,\r\n1,1,1,1,0,\r\n"), high: 1}, // one behind the last value
+		"byte order": {file: []byte("\ufeff1,0,0,1,0\r\n0,0,1,0,1\r\n1,1,1,1,0\r\n"), high: 1},
 		"signs":      {file: []byte("+--+-\n--+-+\n++++-\n"), high: 1},
 		"numbers":    {file: []byte("1 -1 -1 1 -1\n-1,-1,1,-1,1\n1;1 ; 1\t1 -1.0\n"), low: -1, high: 1},
 		"text.gz":    {file: gz(t, []byte("10010\n00101\n11110\n")), high: 1},
@@ -352,6 +356,79 @@ func TestOneValue(t *testing.T) {
 	}
 }
 
+// watched is a context that looks at the memory in use as often as it is asked
+// whether it has ended, every 4096 values.
+type watched struct {
+	context.Context
+	looks int
+	most  uint64
+}
+
+func (w *watched) Err() error {
+	if w.looks++; w.looks%128 == 0 {
+		w.most = max(w.most, heap())
+	}
+	return nil
+}
+
+// heap returns the bytes of what is reachable.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// Data larger than what they may take of memory are read, kept and gone through
+// in any order without ever taking much more, whatever their format; without a
+// limit they would take it all.
+func TestBoundedMemory(t *testing.T) {
+	const rows, width, limit = 1 << 14, 1024, 1 << 16 // 2 MiB packed
+	line := make([]byte, width)
+	for i := range line {
+		line[i] = byte(i * i % 3 % 2)
+	}
+	raw := bytes.Repeat(line, rows)
+	idx := write(t, "x.idx", append([]byte{0, 0, 8, 2, 0, 0, 64, 0, 0, 0, 4, 0}, raw...))
+	array := write(t, "x.npy", append(npyBytes(t, "|u1", false, []uint8{}, rows, width), raw...))
+	for i := range line {
+		line[i] += '0'
+	}
+	text := write(t, "x.txt", bytes.Repeat(append(line, '\n'), rows))
+	raw = nil
+	for _, path := range []string{idx, array, text} {
+		w := &watched{Context: t.Context()}
+		before := heap()
+		s, err := Load(path, Options{MemoryLimit: limit, TempDir: t.TempDir(), Context: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := make([]uint64, s.Stride())
+		for i := range 2000 {
+			if err := s.Read(i*7919%rows, row); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.most = max(w.most, heap())
+		// Beside the rows there are the buffers of the files.
+		if more := w.most - min(w.most, before); more > limit+3<<19 || w.looks < 1000 {
+			t.Errorf("%s: %d bytes more of memory in %d looks, want at most %d and buffers", filepath.Base(path), more, w.looks, limit)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	before := heap()
+	s, err := Load(array, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more := heap() - before; more < rows*width/8 {
+		t.Errorf("without a limit %d bytes: the test has no power", more)
+	}
+	s.Close()
+}
+
 func TestString(t *testing.T) {
 	path := write(t, "x", []byte("0 5\n5 5\n"))
 	s, err := Load(path, Options{})
@@ -384,6 +461,8 @@ func bad(t testing.TB) map[string][]byte {
 	}
 	two := npyBytes(t, "|b1", false, make([]bool, 4), 2, 2)
 	idx := idxBytes(t, 8, make([]uint8, 6), 2, 3)
+	flipped := gz(t, idxBytes(t, 8, []uint8{0, 1, 1, 0, 1, 0}, 2, 3))
+	flipped[len(flipped)-8] ^= 1 // in the checksum
 	return map[string][]byte{
 		"empty": nil,
 		"row 0, column 2 holds 2, a third value after 0 and 1; want --threshold T, 127": u8(2, 5),
@@ -399,6 +478,9 @@ func bad(t testing.TB) map[string][]byte {
 		`line 1: "pixel" is no number`:          []byte("pixel,label\n0,1\n"),
 		"'2' in a word":                         []byte("0110\n0120\n"),
 		"line 1: no values":                     []byte(",,,\n"),
+		"line 2: value 2 is missing":            []byte("0,1,1\n1, ,0,1\n"),
+		"line 1: value 1 is missing":            []byte(",1,0\n"),
+		"line 1: value 3 is missing":            []byte("1;0;;\n"),
 		"no rows\n"[:7]:                         []byte("# nothing\n\n"),
 		"row 0, column 1 holds NaN":             []byte("0 nan\n"),
 		"row 1, column 0 holds +Inf":            npyBytes(t, "<f4", false, []float32{0, 1, float32(math.Inf(1)), 0}, 2, 2),
@@ -416,6 +498,7 @@ func bad(t testing.TB) map[string][]byte {
 		"IDX axes are too large":                idxBytes(t, 8, []uint8{0}, 1<<31, 1<<31, 1<<31),
 		"cut short: the last 6":                 gz(t, idx[:len(idx)-1]),
 		"bytes follow the last value":           gz(t, append(slices.Clone(idx), 0)),
+		"gzip: invalid checksum":                flipped,
 		"unexpected EOF":                        gz(t, []byte("01\n10\n"))[:24],
 		"gzip: invalid header":                  []byte("\x1f\x8b\x00\x00\x00\x00\x00\x00\x00\x00\x00"),
 		"more than the file can hold":           gz(t, npyBytes(t, "|u1", false, []uint8{1}, 100000, 1000)),
@@ -440,6 +523,9 @@ func TestBadFiles(t *testing.T) {
 		}
 	}
 	path := write(t, "x", []byte("0 16\n"))
+	if _, err := Load(path, Options{Threshold: ptr(math.NaN())}); err == nil || !strings.Contains(err.Error(), "--threshold NaN") {
+		t.Errorf("a threshold that is no number: %v", err)
+	}
 	for _, x := range []float64{127, -1} {
 		if _, err := Load(path, Options{Threshold: ptr(x)}); err == nil || !strings.Contains(err.Error(), "from 0 to 16") {
 			t.Errorf("threshold %v: %v", x, err)

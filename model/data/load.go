@@ -23,6 +23,9 @@ func Load(path string, o Options) (*Set, error) {
 }
 
 func pack(src *source, o Options) (*Set, error) {
+	if o.Threshold != nil && math.IsNaN(*o.Threshold) {
+		return nil, fmt.Errorf("--threshold NaN: want a number")
+	}
 	s := &Set{Name: src.name, Shape: src.shape, Threshold: o.Threshold, width: src.width}
 	s.store = newStore(8*words64(src.width), o.limit(), o.TempDir)
 	two := &twoValues{threshold: o.Threshold, width: src.width, bytes: src.bytes, low: math.Inf(1), high: math.Inf(-1)}

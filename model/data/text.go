@@ -62,6 +62,9 @@ func (t *text) read() error {
 			continue
 		}
 		if t.width == 0 {
+			if line = bytes.TrimPrefix(line, []byte("\ufeff")); len(line) == 0 {
+				continue // a byte order mark alone
+			}
 			t.first = t.line
 			t.word = len(line) > 1 && (len(bytes.Trim(line, "01")) == 0 || len(bytes.Trim(line, "+-")) == 0)
 		}
@@ -93,6 +96,27 @@ func (t *text) nextLine() ([]byte, error) {
 	}
 }
 
+// missing returns which value, from 1, is an empty field: nothing but blanks
+// before a comma or semicolon; 0 for none. One comma at the end of a line
+// separates nothing.
+func missing(line []byte) int {
+	field, empty := 1, true
+	for _, c := range line {
+		switch c {
+		case ' ', '\t', '\r':
+		case ',', ';':
+			if empty {
+				return field
+			}
+			empty = true
+			field++
+		default:
+			empty = false
+		}
+	}
+	return 0
+}
+
 func (t *text) parse(line []byte) error {
 	t.values = t.values[:0]
 	if t.word {
@@ -122,6 +146,8 @@ func (t *text) parse(line []byte) error {
 	switch n := len(t.values); {
 	case n == 0:
 		return fmt.Errorf("no values")
+	case !t.word && missing(line) > 0:
+		return fmt.Errorf("value %d is missing: nothing stands before its comma", missing(line))
 	case n > MaxWidth:
 		return fmt.Errorf("%d values, want at most %d", n, MaxWidth)
 	case t.width != 0 && n != t.width:

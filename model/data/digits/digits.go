@@ -30,5 +30,7 @@ func Load() *data.Set {
 	if err != nil {
 		panic(fmt.Sprintf("digits: embedded data are broken: %v", err))
 	}
+	above := 7.0
+	s.Threshold, s.Low, s.High = &above, 0, 16
 	return s
 }
