@@ -319,6 +319,10 @@ func TestAutoJobs(t *testing.T) {
 		"means": {127, 128, func(chains int) error {
 			return b.Means(ctx, backend.MeansJob{Network: n, Chains: chains, Steps: 4, Visible: make([]float64, 128*chains)})
 		}},
+		"enumeration": {27, 28, func(spins int) error {
+			_, err := b.Enumerate(ctx, backendtest.RandomIsing(spins, 1, 1, 1))
+			return err
+		}},
 		"enumeration of an RBM": {18, 19, func(hidden int) error {
 			net := small
 			if hidden < 19 {
