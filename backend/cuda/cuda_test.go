@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"gorgonia.org/cu"
+
 	"kadanoff/backend"
 	"kadanoff/backend/backendtest"
 	_ "kadanoff/backend/cpu" // does what the device leaves to it
@@ -32,7 +34,41 @@ func TestMain(m *testing.M) {
 			os.Exit(3)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if code == 0 && whole() {
+		if n := unusedKernels(); n > 0 {
+			fmt.Fprintf(os.Stderr, "%d kernels were not run by any test\n", n)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// whole reports whether this process runs all tests of the package.
+func whole() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list", "stage"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// unusedKernels is how many kernels the simulated driver has not run, and it
+// names them; 0 with another driver.
+func unusedKernels() int {
+	if _, why := count(); why != "" {
+		return 0
+	}
+	dev, err := cu.GetDevice(0)
+	if err != nil {
+		return 0
+	}
+	n, err := dev.Attribute(simUnused)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func open(t testing.TB) *Backend {

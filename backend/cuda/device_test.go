@@ -48,6 +48,9 @@ const (
 	simObjects
 	simGraphs
 	simNodes
+	simSpins
+	simUnfailed
+	simUnused
 )
 
 // simulated skips a test that only the simulated driver allows, and returns a
@@ -292,6 +295,76 @@ func TestAuto(t *testing.T) {
 	}
 }
 
+// So are all other jobs, at the sizes that docs/gpu.md names for one thread.
+func TestAutoJobs(t *testing.T) {
+	counter := simulated(t)
+	b, err := New(backend.Options{Threads: 1, Auto: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx := context.Background()
+	n := quantized(t, backendtest.RandomRBM(128, 64, 1, 1))
+	small := quantized(t, backendtest.RandomRBM(128, 19, 1, 1))
+	for name, c := range map[string]struct {
+		kept, taken int // sizes for the CPU and for the device; never if 0
+		do          func(size int) error
+	}{
+		"energies": {511, 512, func(chains int) error {
+			return b.Energy(ctx, backend.EnergyJob{Network: n, States: spin.NewBatch(192, chains)}, make([]int64, chains))
+		}},
+		"free energies": {511, 512, func(chains int) error {
+			return b.FreeEnergy(ctx, backend.FreeEnergyJob{Network: n, Summed: 1, States: spin.NewBatch(128, chains)}, make([]float64, chains))
+		}},
+		"means": {127, 128, func(chains int) error {
+			return b.Means(ctx, backend.MeansJob{Network: n, Chains: chains, Steps: 4, Visible: make([]float64, 128*chains)})
+		}},
+		"enumeration": {27, 28, func(spins int) error {
+			_, err := b.Enumerate(ctx, backendtest.RandomIsing(spins, 1, 1, 1))
+			return err
+		}},
+		"enumeration of an RBM": {18, 19, func(hidden int) error {
+			net := small
+			if hidden < 19 {
+				net = quantized(t, backendtest.RandomRBM(128, hidden, 1, 1))
+			}
+			_, err := b.EnumerateRBM(ctx, &backend.EnumerateRBMJob{Network: net})
+			return err
+		}},
+		"lattices": {12, 16, func(replicas int) error {
+			l, err := b.NewLattice(backend.LatticeSpec{Width: 1024, Height: 1024, Replicas: replicas, Temperatures: []float64{2}})
+			if err != nil {
+				return err
+			}
+			return errors.Join(l.Sweep(ctx, 1), l.Close())
+		}},
+		"roots": {1<<15 - 1, 1 << 15, func(count int) error {
+			job := backend.RootsJob{Visible: 2, Hidden: 2, Count: count, Weight: make([]float64, 2*count)}
+			for i := range job.Weight {
+				job.Weight[i] = 3 - 2*float64(i/count)
+			}
+			return b.Roots(ctx, job, backend.RootsResult{W: make([]float64, count)})
+		}},
+		"roots of couplings": {1 << 17, 0, func(count int) error {
+			return b.Roots(ctx, backend.RootsJob{Visible: 4, Hidden: 2, K: make([]float64, count)}, backend.RootsResult{W: make([]float64, count)})
+		}},
+	} {
+		launches := func(size int) int {
+			before := counter(simLaunches)
+			if err := c.do(size); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return counter(simLaunches) - before
+		}
+		if n := launches(c.kept); n != 0 {
+			t.Errorf("%s of size %d take %d launches, want none", name, c.kept, n)
+		}
+		if c.taken > 0 && launches(c.taken) == 0 {
+			t.Errorf("%s of size %d are left to the CPU", name, c.taken)
+		}
+	}
+}
+
 // job does some of everything.
 func job(b backend.Backend, spec backend.SamplerSpec, other *spin.Network) error {
 	s, err := b.NewSampler(spec)
@@ -367,6 +440,7 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 	}
 	tied := backend.TrainerSpec{Model: backendtest.RandomRBM(5, 1, 0, 1), Algorithm: backend.CD, K: 1, Tied: true}
 	alone := backend.SamplerSpec{Network: quantized(t, backendtest.RandomRBM(5, 3, 1, 3)), Chains: 3}
+	long := backend.SamplerSpec{Network: alone.Network, Chains: kernels.BlockChains + 1}
 	rbm, torus := quantized(t, backendtest.RandomRBM(5, 3, 1, 3)), quantized(t, backendtest.Torus(3, 1, 0))
 	f, way := make([]float64, 12), []uint32{0, 1, 2, 3, 1 << 12, 1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 24}
 	energies := make([]int64, 4)
@@ -415,6 +489,22 @@ func jobs(t *testing.T) map[string]func(b *Backend) error {
 				err = errors.New("not annealed")
 			}
 			return errors.Join(err, s.Close())
+		},
+		"long sweeps": func(b *Backend) error {
+			s, err := b.NewSampler(long)
+			if err != nil {
+				return err
+			}
+			s.(*spread).parts[0].size = kernels.BlockChains
+			return errors.Join(s.Sweep(ctx, 1), s.Close())
+		},
+		"long training": func(b *Backend) error {
+			tr, err := b.NewTrainer(backend.TrainerSpec{Model: backendtest.RandomRBM(5, 3, 1, 1), Algorithm: backend.PCD, K: 1, Chains: long.Chains})
+			if err != nil {
+				return err
+			}
+			tr.(*trainer).size = kernels.BlockChains
+			return errors.Join(tr.Gather(ctx, backend.TrainingBatch{Data: spin.NewBatch(5, 3)}), tr.Close())
 		},
 		"lattice": func(b *Backend) error {
 			l, err := b.NewLattice(backend.LatticeSpec{Width: 4, Height: 4, Replicas: 2, Temperatures: []float64{1, 2}, Exchange: 1})
@@ -504,6 +594,12 @@ func TestEveryCallFails(t *testing.T) {
 			}
 		})
 	}
+	if testing.Short() {
+		return
+	}
+	if n := counter(simUnfailed); n > 0 {
+		t.Errorf("%d functions of the driver never failed", n)
+	}
 }
 
 // Chains that were lost with the device stay lost.
@@ -588,6 +684,49 @@ func TestTraffic(t *testing.T) {
 	to, from = counter(simToDevice)-to, counter(simFromDevice)-from
 	if most := 4 * (67*43 + 96 + 64); to > most || from != 0 {
 		t.Errorf("new weights are %d bytes to the device and %d from it; want at most %d and 0", to, from, most)
+	}
+}
+
+// A half step writes the spins of each group of 16 units once; many sweeps in a
+// launch write each word once, at their end.
+func TestSpinsWrittenOnce(t *testing.T) {
+	counter := simulated(t)
+	for digits, limit := range map[int]float32{2: 0.001, 3: 0.5, 4: 3} {
+		n := backendtest.RandomRBM(67, 43, 1, 1)
+		for i := range n.Blocks[0].W {
+			n.Blocks[0].W[i] = limit * float32(i%3-1)
+		}
+		q := quantized(t, n)
+		if d := kernels.Digits(q.Blocks[0].W); d != digits {
+			t.Fatalf("weights of %d digits, want %d", d, digits)
+		}
+		const chains, groups, words = 70, 5 + 3, 3 + 2
+		written := func(units, sweeps int) int {
+			b := open(t)
+			b.devices[0].units = min(units, b.devices[0].units)
+			s, err := b.NewSampler(backend.SamplerSpec{Network: q, Chains: chains})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			before := counter(simSpins)
+			if err := sweep(s, sweeps); err != nil {
+				t.Fatal(err)
+			}
+			return counter(simSpins) - before
+		}
+		tiles := groups
+		if digits == 2 {
+			tiles = 6 + 4 // of 32 units
+		}
+		for _, sweeps := range []int{1, 8} {
+			if got, want := written(0, sweeps), 2*tiles*chains*sweeps; got != want {
+				t.Errorf("%d digits: %d sweeps write %d bytes of spins, want %d", digits, sweeps, got, want)
+			}
+			if got, want := written(kernels.SweepUnits, sweeps), 4*words*2*kernels.SweepChains; got != want {
+				t.Errorf("%d digits: %d sweeps in a launch write %d bytes of spins, want %d", digits, sweeps, got, want)
+			}
+		}
 	}
 }
 

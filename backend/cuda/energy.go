@@ -34,7 +34,8 @@ func (b *Backend) shares(n, grain int, f func(d *device, lo, hi int) error) erro
 	return cmp.Or(errs...)
 }
 
-// pieceBytes is how much memory of a device a piece of a job takes.
+// pieceBytes is how much memory of a device a piece of a job takes, and how much
+// of a trainer's state is copied between two looks at a context.
 const pieceBytes = 128 << 20
 
 // piece is how many chains of so many bytes each are a piece, in whole blocks.

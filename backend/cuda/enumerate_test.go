@@ -175,20 +175,3 @@ func TestEnumerateProgress(t *testing.T) {
 		}
 	})
 }
-
-// Those that are few are left to the CPU unless the device was asked for.
-func TestAutoEnumerate(t *testing.T) {
-	counter := simulated(t)
-	b, err := New(backend.Options{Auto: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	before := counter(simLaunches)
-	if _, err := b.Enumerate(context.Background(), backendtest.RandomIsing(10, 1, 1, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if n := counter(simLaunches) - before; n != 0 {
-		t.Errorf("%d launches for ten spins", n)
-	}
-}

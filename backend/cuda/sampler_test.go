@@ -229,11 +229,10 @@ func TestConcurrentSamplers(t *testing.T) {
 }
 
 // More units than a run of logarithms, more chains than a block, and more points
-// than a launch.
+// than a launch, in every number of digits.
 func TestFreeEnergyShapes(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *Backend) {
 		const hidden = fmath.CoshRun + 35
-		n := quantized(t, backendtest.RandomRBM(41, hidden, 2, 1))
 		base := make([]int32, 41+hidden)
 		for i := range base {
 			base[i] = int32(i%17-8) << 18
@@ -249,15 +248,30 @@ func TestFreeEnergyShapes(t *testing.T) {
 				states.Set(i, c, (i*31+c*17)%7 < 3)
 			}
 		}
-		job := backend.FreeEnergyJob{Network: n, Summed: 1, States: states, Base: base, Mix: mix}
-		got, want := make([]float64, chains*len(mix)), make([]float64, chains*len(mix))
-		for _, err := range []error{b.FreeEnergy(context.Background(), job, got), ref.New().FreeEnergy(context.Background(), job, want)} {
-			if err != nil {
-				t.Fatal(err)
+		for digits, limit := range map[int]float32{2: 0.003, 3: 0.5, 4: 0.05} {
+			n := backendtest.RandomRBM(41, hidden, 1, 1)
+			for k, w := range n.Blocks[0].W {
+				n.Blocks[0].W[k] = limit * float32(k%7-3) / 3 * (1 + w/16)
 			}
-		}
-		if !slices.Equal(got, want) {
-			t.Error("free energies differ")
+			if digits == 4 {
+				n.Blocks[0].W[0] = 3
+			}
+			job := backend.FreeEnergyJob{Network: quantized(t, n), Summed: 1, States: states, Base: base, Mix: mix}
+			if d := kernels.Digits(job.Network.Blocks[0].W); d != digits {
+				t.Fatalf("weights of %d digits, want %d", d, digits)
+			}
+			if digits != 3 {
+				job.Mix = mix[:2]
+			}
+			got, want := make([]float64, chains*len(job.Mix)), make([]float64, chains*len(job.Mix))
+			for _, err := range []error{b.FreeEnergy(context.Background(), job, got), ref.New().FreeEnergy(context.Background(), job, want)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("free energies with weights of %d digits differ", digits)
+			}
 		}
 	})
 }

@@ -204,6 +204,9 @@ func (t *trainers) Save(dst *backend.TrainerState) error {
 		return err
 	}
 	states := make([]backend.TrainerState, len(t.parts))
+	for i := range states {
+		states[i].Context = dst.Context
+	}
 	if err := t.each(func(i int, p *trainer) error { return p.Save(&states[i]) }); err != nil {
 		return err
 	}
@@ -230,6 +233,9 @@ func (t *trainers) Load(src *backend.TrainerState) error {
 	if err := src.Check(&spec); err != nil {
 		return err
 	}
+	if _, err := spin.QuantizeContext(backend.Ending(src.Context), src.Model); err != nil {
+		return err
+	}
 	err := t.each(func(i int, p *trainer) error {
 		part := *src
 		part.Chains = nil
@@ -239,6 +245,7 @@ func (t *trainers) Load(src *backend.TrainerState) error {
 		return p.Load(&part)
 	})
 	if err != nil {
+		t.broken = fmt.Errorf("a state was left half taken: %w", err)
 		return err
 	}
 	t.broken, t.summed = nil, false

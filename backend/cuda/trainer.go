@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -110,7 +111,21 @@ func newTrainer(d *device, spec backend.TrainerSpec) (backend.Trainer, error) {
 	if d.fitsSweeps(model.Layers) {
 		t.small = new(small)
 	}
-	if err := t.on("starting training", func() error { return t.start(model) }); err != nil {
+	const doing = "starting training"
+	err := t.on(doing, func() error { return t.start(model) })
+	if err == nil {
+		err = put(backend.Ending(spec.Context), t, doing, &t.w, model.Blocks[0].W)
+	}
+	if err == nil {
+		err = t.on(doing, func() error {
+			fits, err := t.round()
+			if err == nil && !fits {
+				err = errors.New("weights do not fit fixed point")
+			}
+			return err
+		})
+	}
+	if err != nil {
 		_ = t.Close()
 		return nil, err
 	}
@@ -151,7 +166,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 	weights, n := int64(t.v)*int64(t.h), int64(t.v+t.h)
 	for _, err := range []error{
 		t.loop.start(t.d), fill(&t.groups, groups),
-		fill(&t.w, model.Blocks[0].W), fill(&t.bias, model.Bias),
+		hold[float32](&t.w, weights), fill(&t.bias, model.Bias),
 		hold[int32](&t.fixed, weights), hold[int32](&t.fixedBias, n),
 		hold[int64](&t.pairs, weights), hold[int64](&t.sums, 2*n),
 		hold[float64](&t.change, weights), hold[float64](&t.part, int64(blocks(int64(t.v), kernels.ChangeRows))*int64(t.h)),
@@ -185,11 +200,7 @@ func (t *trainer) start(model *spin.Net[float32]) error {
 	} else {
 		t.sets = make([]chainSet, 1)
 	}
-	fits, err := t.round()
-	if err == nil && !fits {
-		err = errors.New("weights do not fit fixed point")
-	}
-	return err
+	return nil
 }
 
 // chain is the number of the first chain at temperature r.
@@ -267,6 +278,30 @@ func (t *trainer) half(c *chainSet, layer int, stream philox.Stream, first uint3
 		stride: c.stride, chains: c.chains, chain0: first, block0: t.block[layer] | uint32(stream)<<24,
 		seed: t.spec.Seed, clock: t.loop.clock.u(0), ahead: ahead, frac: t.frac,
 	}
+}
+
+// put copies s to m, which has room for it, until ctx ends.
+func put[T any](ctx context.Context, t *trainer, doing string, m *memory, s []T) error {
+	return inPieces(ctx, t, doing, s, func(part []T, off int64) error {
+		return cu.MemcpyHtoD(m.at+cu.DevicePtr(off), unsafe.Pointer(unsafe.SliceData(part)), bytesOf(part))
+	})
+}
+
+// bring copies the first values of m to s, until ctx ends.
+func bring[T any](ctx context.Context, t *trainer, doing string, s []T, m *memory) error {
+	return inPieces(ctx, t, doing, s, func(part []T, off int64) error {
+		return cu.MemcpyDtoH(unsafe.Pointer(unsafe.SliceData(part)), m.at+cu.DevicePtr(off), bytesOf(part))
+	})
+}
+
+// inPieces calls f on the device's thread for pieces of s and the bytes before
+// them, some 5 ms over PCIe each, until ctx ends.
+func inPieces[T any](ctx context.Context, t *trainer, doing string, s []T, f func(part []T, off int64) error) error {
+	var x T
+	size := int(unsafe.Sizeof(x))
+	return eachPiece(ctx, 0, len(s), pieceBytes/size, func(lo, hi int) error {
+		return t.on(doing, func() error { return f(s[lo:hi], int64(lo)*int64(size)) })
+	})
 }
 
 func (t *trainer) Gather(ctx context.Context, batch backend.TrainingBatch) error {
@@ -573,6 +608,11 @@ func (t *trainer) Update(u backend.Update) error {
 	if !t.gathered {
 		return errNoStatistics
 	}
+	// One look is enough: the weights of a full device take some 0.05 s.
+	if err := backend.Ending(u.Context).Err(); err != nil {
+		t.broken = fmt.Errorf("a step was left unfinished: %w", err)
+		return err
+	}
 	ascend := t.ascend
 	if t.spec.Tied {
 		x, err := t.tiedChange(&u)
@@ -703,37 +743,38 @@ func (t *trainer) Save(dst *backend.TrainerState) error {
 
 func (t *trainer) save(dst *backend.TrainerState) error {
 	weights, n := t.v*t.h, t.v+t.h
+	ctx := backend.Ending(dst.Context)
 	s := backend.TrainerState{
-		Step:  t.step,
+		Context: dst.Context, Step: t.step,
 		Model: spin.RBM(t.v, t.h, make([]float32, weights), make([]float32, t.v), make([]float32, t.h)),
 	}
 	offset := make([]float64, n)
 	if t.moving {
 		s.Velocity = make([]float32, weights+n)
 	}
-	var rows [][]uint64
-	if err := t.on("copying the state of training", func() error {
-		err := cmp.Or(fetch(s.Model.Blocks[0].W, &t.w), fetch(s.Model.Bias, &t.bias), fetch(offset, &t.offset), fetch(s.Velocity, &t.velocity))
-		for r := range t.sets {
-			c := &t.sets[r]
-			if err != nil || c.chains == 0 {
-				return err
-			}
-			all := t.words[0] + t.words[1]
-			host := make([]uint64, all*kernels.WordUnits*c.stride/64)
-			if err = t.toRows(c, all); err == nil {
-				err = fetch(host, &t.rows)
-			}
-			rows = append(rows, host)
-		}
-		return err
-	}); err != nil {
+	const doing = "copying the state of training"
+	if err := cmp.Or(
+		bring(ctx, t, doing, s.Model.Blocks[0].W, &t.w), bring(ctx, t, doing, s.Model.Bias, &t.bias),
+		bring(ctx, t, doing, offset, &t.offset), bring(ctx, t, doing, s.Velocity, &t.velocity),
+	); err != nil {
 		return err
 	}
 	s.VisibleOffset, s.HiddenOffset = offset[:t.v:t.v], offset[t.v:]
-	for _, host := range rows {
+	all := t.words[0] + t.words[1]
+	for r := range t.sets {
+		c := &t.sets[r]
+		if c.chains == 0 {
+			break
+		}
+		size := c.stride / 64
+		host := make([]uint64, all*kernels.WordUnits*size)
+		if err := t.on(doing, func() error { return t.toRows(c, all) }); err != nil {
+			return err
+		}
+		if err := bring(ctx, t, doing, host, &t.rows); err != nil {
+			return err
+		}
 		b := spin.NewBatch(n, t.spec.Chains)
-		size := len(host) / (kernels.WordUnits * (t.words[0] + t.words[1]))
 		for u := range n {
 			copy(b.Row(u), host[t.place(u)*size:])
 		}
@@ -759,43 +800,57 @@ func (t *trainer) Load(src *backend.TrainerState) error {
 	if err := src.Check(&backend.TrainerSpec{Model: &model, Algorithm: t.spec.Algorithm, Chains: t.spec.Chains, Temperatures: t.spec.Temperatures}); err != nil {
 		return err
 	}
-	if _, err := spin.QuantizeContext(backend.Ending(src.Context), src.Model); err != nil {
-		return err
-	}
-	t.step, t.moving, t.gathered = src.Step, len(src.Velocity) > 0, false
-	offset := append(append([]float64(nil), src.VisibleOffset...), src.HiddenOffset...)
-	if err := t.on("taking a state of training", func() error {
-		if err := cmp.Or(fill(&t.w, src.Model.Blocks[0].W), fill(&t.bias, src.Model.Bias), fill(&t.offset, offset)); err != nil {
-			return err
-		}
-		if t.moving {
-			if err := fill(&t.velocity, src.Velocity); err != nil {
-				return err
-			}
-		}
-		all := t.words[0] + t.words[1]
-		for r := range src.Chains {
-			c, b := &t.sets[r], &src.Chains[r]
-			size := c.stride / 64
-			host := make([]uint64, all*kernels.WordUnits*size)
-			for u := range b.Units {
-				copy(host[t.place(u)*size:], b.Row(u))
-			}
-			if err := fill(&t.rows, host); err != nil {
-				return err
-			}
-			if err := t.d.launch("rows_to_spins", c.stride/128, min(all, kernels.MaxGridY), 1, 128,
-				t.rows.u(0), c.spins.u(0), uint64(all), uint64(c.stride)); err != nil {
-				return err
-			}
-		}
-		_, err := t.round()
-		return err
-	}); err != nil {
+	ctx := backend.Ending(src.Context)
+	if _, err := spin.QuantizeContext(ctx, src.Model); err != nil {
 		return err
 	}
 	t.broken = nil
+	if err := t.load(ctx, src); err != nil {
+		t.broken = fmt.Errorf("a state was left half taken: %w", err)
+		return err
+	}
 	return nil
+}
+
+func (t *trainer) load(ctx context.Context, src *backend.TrainerState) error {
+	const doing = "taking a state of training"
+	t.step, t.moving, t.gathered = src.Step, len(src.Velocity) > 0, false
+	offset := append(append([]float64(nil), src.VisibleOffset...), src.HiddenOffset...)
+	if err := t.on(doing, func() error {
+		if err := cmp.Or(fill(&t.bias, src.Model.Bias), fill(&t.offset, offset)); err != nil || !t.moving {
+			return err
+		}
+		return hold[float32](&t.velocity, int64(len(src.Velocity)))
+	}); err != nil {
+		return err
+	}
+	if err := cmp.Or(put(ctx, t, doing, &t.w, src.Model.Blocks[0].W), put(ctx, t, doing, &t.velocity, src.Velocity)); err != nil {
+		return err
+	}
+	all := t.words[0] + t.words[1]
+	for r := range src.Chains {
+		c, b := &t.sets[r], &src.Chains[r]
+		size := c.stride / 64
+		host := make([]uint64, all*kernels.WordUnits*size)
+		for u := range b.Units {
+			copy(host[t.place(u)*size:], b.Row(u))
+		}
+		if err := t.on(doing, func() error { return hold[uint64](&t.rows, int64(len(host))) }); err != nil {
+			return err
+		}
+		if err := put(ctx, t, doing, &t.rows, host); err != nil {
+			return err
+		}
+		if err := t.on(doing, func() error {
+			return t.d.launch("rows_to_spins", c.stride/128, min(all, kernels.MaxGridY), 1, 128, t.rows.u(0), c.spins.u(0), uint64(all), uint64(c.stride))
+		}); err != nil {
+			return err
+		}
+	}
+	return t.on(doing, func() error {
+		_, err := t.round()
+		return err
+	})
 }
 
 // Close frees the trainer's memory.

@@ -1,9 +1,11 @@
 package cuda
 
 import (
+	"maps"
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -73,6 +75,41 @@ func TestModules(t *testing.T) {
 			if !strings.Contains(ptx, ".visible .entry "+e+"(") {
 				t.Errorf("%s: no entry %s", name, e)
 			}
+		}
+	}
+}
+
+// docs/gpu.md says what each kernel does, and the registers that it takes.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/gpu.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, names := range Kernels() {
+		want = append(want, names...)
+	}
+	slices.Sort(want)
+	name := regexp.MustCompile("`([a-z0-9_]+)`")
+	for _, heading := range []string{"| kernel | does |", "| kernel | threads |"} {
+		_, rest, found := strings.Cut(string(text), "\n"+heading)
+		table, _, _ := strings.Cut(rest, "\n\n")
+		if !found {
+			t.Fatalf("no table %q", heading)
+		}
+		named := map[string]bool{}
+		for _, row := range strings.Split(table, "\n")[2:] {
+			cell, last := strings.Split(row, "|")[1], ""
+			for _, m := range name.FindAllStringSubmatch(cell, -1) {
+				n := m[1]
+				if len(n) == 1 { // another number of digits
+					n = last[:len(last)-1] + n
+				}
+				named[n], last = true, n
+			}
+		}
+		if got := slices.Sorted(maps.Keys(named)); !slices.Equal(got, want) {
+			t.Errorf("the table %q is of %v, want %v", heading, got, want)
 		}
 	}
 }

@@ -38,6 +38,8 @@ DEVICE int first_bit(u64 x) { return __builtin_ctzll(x); } // of x > 0
 DEVICE void add_u64(u64 *to, u64 x) { asm volatile("red.global.add.u64 [%0], %1;" ::"l"(to), "l"(x) : "memory"); }
 DEVICE void add_u32(u32 *to, u32 x) { asm volatile("red.global.add.u32 [%0], %1;" ::"l"(to), "r"(x) : "memory"); }
 
+// Writes new spins to global memory; the simulated driver counts their bytes.
+template <class T> DEVICE void put_spins(u32 bits, T *to) { *to = (T)bits; }
 DEVICE void add_shared(u32 *to, u32 x) {
   u32 shared = (u32)(u64)(__attribute__((address_space(3))) void *)to;
   asm volatile("red.shared.add.u32 [%0], %1;" ::"r"(shared), "r"(x) : "memory");

@@ -123,7 +123,7 @@ DEVICE void half_step(U4 *ring, const U4 *__restrict__ weights, const int *__res
                         beta[chain]);                                                                                                     \
       u16 *to = out + ((u64)(group / 2) * stride + chain) * 2 + group % 2;                                                                \
       if (may != 0xFFFF) bits = (bits & may) | (*to & ~may);                                                                              \
-      *to = (u16)bits;                                                                                                                    \
+      put_spins(bits, to);                                                                                                                \
       if (fields) store(f, bias + GROUP * group, fields + (u64)GROUP * group * stride + chain, stride);                                   \
     });                                                                                                                                   \
   }

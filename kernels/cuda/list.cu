@@ -56,6 +56,6 @@ KERNEL(128, 4, gibbs_list, const Item *items, int count, const int *ptr, const i
       }
     }
     u32 *to = spins + (u64)word * stride + chain;
-    *to = (*to & ~units) | bits;
+    put_spins((*to & ~units) | bits, to);
   }
 }

@@ -62,7 +62,7 @@ DEVICE void sweep_chains(u32 *shared, const Layer *__restrict__ layers, int coun
       __syncthreads(); // the layer is whole, and has been read
     }
   }
-  for (int i = tid; i < words * WARP_CHAINS; i += 32 * WARPS) spins[(u64)(i / WARP_CHAINS) * stride + first + i % WARP_CHAINS] = own[i];
+  for (int i = tid; i < words * WARP_CHAINS; i += 32 * WARPS) put_spins(own[i], &spins[(u64)(i / WARP_CHAINS) * stride + first + i % WARP_CHAINS]);
 }
 
 #define SWEEPS(name, digits, nt, blocks)                                                                                                         \

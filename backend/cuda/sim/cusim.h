@@ -1,6 +1,7 @@
 // The device language of kernels/cuda/device.h in C++: every CUDA thread is a
 // fiber, and what a warp does together is done when all its lanes have come.
 #pragma once
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +41,8 @@ void copy_async16(void *to, const void *from);
 void copy_commit();
 void copy_wait(unsigned groups_left);
 
+extern std::atomic<uint64_t> spin_bytes;
+
 typedef void (*Invoke)(void **parameters);
 bool add_kernel(const char *name, Invoke invoke, int parameters, unsigned threads);
 template <auto F> struct Kernel;
@@ -68,6 +71,7 @@ DEVICE int popcount(u32 x) { return __builtin_popcount(x); }
 DEVICE int first_bit(u64 x) { return __builtin_ctzll(x); }
 DEVICE void add_u64(u64 *to, u64 x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
 DEVICE void add_u32(u32 *to, u32 x) { __atomic_fetch_add(to, x, __ATOMIC_RELAXED); }
+template <class T> DEVICE void put_spins(u32 bits, T *to) { *to = (T)bits, cusim::spin_bytes.fetch_add(sizeof(T), std::memory_order_relaxed); }
 DEVICE void add_shared(u32 *to, u32 x) { *to += x; }
 DEVICE void min_s32(int *to, int x) {
   for (int old = *to; x < old && !__atomic_compare_exchange_n(to, &old, x, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);) {}

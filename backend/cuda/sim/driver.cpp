@@ -15,7 +15,10 @@
 //
 // Attributes from 2^20 on count, from the beginning of the process: calls,
 // launches of kernels, bytes to and from the device, allocations alive, other
-// objects alive, launches of graphs, and the kernels that graphs have run.
+// objects alive, launches of graphs, the kernels that graphs have run, bytes of
+// spins that kernels have written to the device's memory (put_spins), functions
+// that have been called and of which no call was made to fail (stderr names
+// them), and kernels that have not run.
 //
 // A graph is what a stream captures, one launch after another. While a thread
 // captures it may not do what waits or allocates; where a kernel of a graph was
@@ -43,7 +46,8 @@ enum {
   CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_IMPLICIT = 906, CAPTURE_WRONG_THREAD = 908, UNKNOWN = 999
 };
 
-enum { ATTRIBUTE_CALLS = 1 << 20, ATTRIBUTE_LAUNCHES, ATTRIBUTE_TO_DEVICE, ATTRIBUTE_FROM_DEVICE, ATTRIBUTE_ALLOCATIONS, ATTRIBUTE_OBJECTS, ATTRIBUTE_GRAPHS, ATTRIBUTE_NODES };
+enum { ATTRIBUTE_CALLS = 1 << 20, ATTRIBUTE_LAUNCHES, ATTRIBUTE_TO_DEVICE, ATTRIBUTE_FROM_DEVICE, ATTRIBUTE_ALLOCATIONS, ATTRIBUTE_OBJECTS, ATTRIBUTE_GRAPHS, ATTRIBUTE_NODES,
+       ATTRIBUTE_SPINS, ATTRIBUTE_UNFAILED, ATTRIBUTE_UNUSED };
 
 struct Counters {
   std::atomic<int> calls{0}, launches{0}, to_device{0}, from_device{0}, objects{0}, graphs{0}, nodes{0};
@@ -61,11 +65,19 @@ long number(const char *name, long otherwise) {
 
 Result lose(Result r);
 
-// Counts a call; the error that was ordered for it, or OK.
-Result ordered() {
+std::mutex functions_mutex;
+std::map<std::string, bool> functions; // that have been called, and whether a call failed as ordered
+
+// Counts a call of a function; the error that was ordered for it, or OK.
+Result ordered(const char *function) {
   int n = ++counters.calls;
   std::string s = setting("CUSIM_FAIL");
-  if (s.empty() || atoi(s.c_str()) != n) return OK;
+  const bool fails = atoi(s.c_str()) == n;
+  {
+    std::lock_guard<std::mutex> lock(functions_mutex);
+    functions[function] |= fails;
+  }
+  if (!fails) return OK;
   size_t colon = s.find(':');
   return lose(colon == std::string::npos ? UNKNOWN : atoi(s.c_str() + colon + 1));
 }
@@ -75,6 +87,7 @@ struct Kernel {
   cusim::Invoke invoke;
   int parameters;
   unsigned threads;
+  bool used = false;
 };
 std::map<std::string, Kernel> &kernels() {
   static auto *m = new std::map<std::string, Kernel>;
@@ -167,9 +180,27 @@ Result complain(Result r, const std::string &what) {
   return r;
 }
 
-Result run(const Kernel &k, unsigned x, unsigned y, unsigned z, void **parameters) {
+Result run(Kernel &k, unsigned x, unsigned y, unsigned z, void **parameters) {
+  k.used = true;
   std::string fault = cusim::run_grid(k.invoke, parameters, k.threads, x, y, z, schedule());
   return fault.empty() ? OK : complain(lose(LAUNCH_FAILED), k.name + ": " + fault);
+}
+
+// Functions that have been called and of which no call was made to fail.
+int unfailed() {
+  std::lock_guard<std::mutex> lock(functions_mutex);
+  int n = 0;
+  for (auto &f : functions)
+    if (!f.second) n++, fprintf(stderr, "cusim: no call of %s has failed\n", f.first.c_str());
+  return n;
+}
+
+// Kernels that have not run.
+int unused() {
+  int n = 0;
+  for (auto &k : kernels())
+    if (!k.second.used) n++, fprintf(stderr, "cusim: %s has not run\n", k.first.c_str());
+  return n;
 }
 
 // An entry of the PTX and its number of parameters, or -1.
@@ -203,7 +234,7 @@ bool allocated(uint64_t p, size_t n) {
 
 #define API extern "C" __attribute__((visibility("default"))) Result
 #define ORDERED                          \
-  if (Result r = ordered()) return r;    \
+  if (Result r = ordered(__func__)) return r;    \
   if (!initialized) return NOT_INITIALIZED;
 #define NEEDS_CONTEXT                                 \
   ORDERED if (!current) return INVALID_CONTEXT;       \
@@ -216,7 +247,7 @@ bool allocated(uint64_t p, size_t n) {
   }
 // Calls that free something do so even when they fail.
 #define FREEING                            \
-  Result failure = ordered();              \
+  Result failure = ordered(__func__);              \
   if (!initialized) return NOT_INITIALIZED; \
   if (!current) return INVALID_CONTEXT;   \
   if (current->lost) return current->lost;
@@ -254,6 +285,9 @@ API cuDeviceGetAttribute(int *v, int a, int) {
   case ATTRIBUTE_OBJECTS: return *v = counters.objects, OK;
   case ATTRIBUTE_GRAPHS: return *v = counters.graphs, OK;
   case ATTRIBUTE_NODES: return *v = counters.nodes, OK;
+  case ATTRIBUTE_SPINS: return *v = (int)cusim::spin_bytes, OK;
+  case ATTRIBUTE_UNFAILED: return *v = unfailed(), OK;
+  case ATTRIBUTE_UNUSED: return *v = unused(), OK;
   }
   ORDERED switch (a) {
   case 16: return *v = 1, OK;         // multiprocessors
@@ -274,7 +308,7 @@ API cuDevicePrimaryCtxRetain(Context **c, int d) {
   return *c = &contexts[d], OK;
 }
 API cuDevicePrimaryCtxRelease_v2(int d) {
-  Result failure = ordered();
+  Result failure = ordered(__func__);
   if (!contexts[d].retained) return INVALID_CONTEXT;
   counters.objects--;
   if (--contexts[d].retained || !contexts[d].lost) return failure;
@@ -383,7 +417,9 @@ API cuLaunchKernel(Kernel *k, unsigned gx, unsigned gy, unsigned gz, unsigned bx
     capturing->invalid = true;
     return CAPTURE_IMPLICIT;
   }
-  if (!stream || !stream->captured) {
+  // Streams are for captures: what is launched on one of its own would be ordered with nothing.
+  if (stream && !stream->captured) return complain(INVALID_HANDLE, k->name + ": a launch on a stream that is not the default one");
+  if (!stream) {
     counters.launches++;
     return run(*k, gx, gy, gz, parameters);
   }
@@ -417,7 +453,7 @@ API cuStreamBeginCapture_v2(Stream *s, int mode) {
   return OK;
 }
 API cuStreamEndCapture(Stream *s, Graph **g) {
-  Result failure = ordered();
+  Result failure = ordered(__func__);
   *g = nullptr;
   if (!s || !s->captured) return ILLEGAL_STATE;
   if (s != capturing) return CAPTURE_WRONG_THREAD;

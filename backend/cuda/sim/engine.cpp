@@ -3,8 +3,10 @@
 // warps run ahead of each other.
 #include "engine.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -199,6 +201,8 @@ bool run_block(Order &order) {
 
 } // namespace
 
+std::atomic<uint64_t> spin_bytes{0};
+
 void sync_threads() { leave(Fiber::BARRIER); }
 
 void *shared(size_t bytes) {
@@ -251,12 +255,19 @@ std::string run_grid(Invoke invoke, void **parameters, unsigned threads, unsigne
   E.values.resize(threads);
   gridDim = {x, y, z};
   Order order{schedule, schedule.seed};
-  for (unsigned k = 0; k < z; k++)
-    for (unsigned j = 0; j < y; j++)
-      for (unsigned i = 0; i < x; i++) {
-        blockIdx = {i, j, k};
-        if (!run_block(order)) return E.fault;
-      }
+  const uint64_t blocks = (uint64_t)x * y * z;
+  // No block may wait for another of its launch: they come in order, in the
+  // opposite one, or from anywhere on by a step that leaves none out.
+  uint64_t at = 0, stride = 1;
+  if (schedule.kind == Schedule::LAST) at = blocks - 1, stride = blocks - 1;
+  if (schedule.kind == Schedule::RANDOM) {
+    at = order.next(1u << 31) % blocks, stride = order.next(1u << 31) % blocks;
+    while (std::gcd(stride, blocks) != 1) stride++;
+  }
+  for (uint64_t n = 0; n < blocks; n++, at = (at + stride) % blocks) {
+    blockIdx = {(unsigned)(at % x), (unsigned)(at / x % y), (unsigned)(at / x / y)};
+    if (!run_block(order)) return E.fault;
+  }
   return "";
 }
 
